@@ -1,18 +1,12 @@
-"""Composes short pieces of a known key as MIDI and renders them with fluidsynth."""
+"""Composes short pieces of a known key."""
 
 import dataclasses
-import pathlib
-import struct
-import subprocess
-import wave
 
 import numpy as np
 
 from transforms.features.parameters.keys import key_name
 
-PIECE_S, GAP_S, TICKS_PER_S = 20.0, 2.0, 960
-RENDER_S = 900.0
-"""Time limit of one call of fluidsynth: it renders for ever where a note never ends."""
+PIECE_S = 20.0
 
 Chord = tuple[int, tuple[int, ...]]
 """Root above the tonic, and steps above the root, in semitones."""
@@ -260,51 +254,3 @@ def _drums(start: float, beat: float, per_bar: int, level: int):
     hits = [(b + half, 42) for b in range(per_bar) for half in (0, 0.5)]
     hits += [(b, 36 if b % 2 == 0 else 38) for b in range(per_bar)]
     return [(start + at * beat, start + (at + 0.2) * beat, p, level, 9) for at, p in hits]
-
-
-def write_midi(pieces: list[Piece], path: pathlib.Path) -> None:
-    """Writes the pieces one after the other, each in `PIECE_S + GAP_S` seconds and ended by all-notes-off."""
-    events: list[tuple[int, int, bytes]] = []
-    for index, piece in enumerate(pieces):
-        origin = index * (PIECE_S + GAP_S)
-        tick = round(origin * TICKS_PER_S)
-        bend = 8192 + round(piece.bend_cents / 200 * 8192)
-        for channel, program in enumerate(piece.programs):
-            events.append((tick, 0, bytes([0xC0 | channel, program])))
-            events.append((tick, 0, bytes([0xE0 | channel, bend & 127, bend >> 7])))
-        for start, end, pitch, velocity, channel in piece.notes:
-            events.append((round((origin + start) * TICKS_PER_S), 2, bytes([0x90 | channel, pitch, velocity])))
-            events.append((round((origin + end) * TICKS_PER_S), 1, bytes([0x80 | channel, pitch, 0])))
-        over = round((origin + PIECE_S) * TICKS_PER_S)
-        events += [(over, 3, bytes([0xB0 | channel, control, 0])) for channel in range(16) for control in (123, 120)]
-    events.append((round(len(pieces) * (PIECE_S + GAP_S) * TICKS_PER_S), 4, b"\xff\x2f\x00"))
-    track, last = bytearray(b"\x00\xff\x51\x03\x07\xa1\x20"), 0  # 120 quarter notes a minute
-    for tick, _, event in sorted(events, key=lambda e: e[:2]):
-        track += _variable_length(tick - last) + event
-        last = tick
-    header = b"MThd" + struct.pack(">IHHH", 6, 0, 1, TICKS_PER_S // 2)
-    path.write_bytes(header + b"MTrk" + struct.pack(">I", len(track)) + bytes(track))
-
-
-def _variable_length(value: int) -> bytes:
-    groups = [value & 127]
-    while value := value >> 7:
-        groups.append(value & 127 | 128)
-    return bytes(reversed(groups))
-
-
-def render(pieces: list[Piece], font: pathlib.Path, folder: pathlib.Path, rate_hz: int = 16_000) -> list[np.ndarray]:
-    """The pieces as mono float32 arrays at `rate_hz`, rendered with one sound font.
-
-    Raises:
-      subprocess.CalledProcessError, subprocess.TimeoutExpired: fluidsynth failed or never ended.
-    """
-    midi, sound = folder / f"{font.stem}.mid", folder / f"{font.stem}.wav"
-    write_midi(pieces, midi)
-    command = ["fluidsynth", "-ni", "-q", "-F", str(sound), "-T", "wav", "-O", "s16", "-r", str(rate_hz), "-g", "0.4"]
-    subprocess.run([*command, str(font), str(midi)], check=True, timeout=RENDER_S, capture_output=True)
-    with wave.open(str(sound)) as file:
-        data = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    mono = data.mean(axis=1, dtype=np.float32) / np.float32(32768)
-    starts = [round(i * (PIECE_S + GAP_S) * rate_hz) for i in range(len(pieces))]
-    return [mono[start : start + round(PIECE_S * rate_hz)] for start in starts]

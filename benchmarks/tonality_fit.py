@@ -1,23 +1,28 @@
 """Fits the weights of the key classifier and of the detector of tonal music.
 
-python -m benchmarks.tonality_fit --fonts FONT.sf2 [FONT.sf2 ...] --data ../shared/data/dev [--pieces 360]
+python -m benchmarks.tonality_fit --pieces PIECES --data ../shared/data/dev
 
-Writes transforms/features/parameters/key_weights.py. Pieces are composed by `tonal_pieces` and rendered by fluidsynth;
-a third of them get noise. The detector also learns from recordings: music against sounds and speech of the folder's
-manifest.csv, whose groups with an odd hash are kept for `benchmarks.tonality`.
+Writes transforms/features/parameters/key_weights.py. `PIECES` was made by `benchmarks.tonal_corpus`; each piece is used
+as it is and in versions that are made more like recordings (`benchmarks.tonal_sounds`). The detector also learns from
+recordings: music against sounds and speech of the folder's manifest.csv, whose groups with an odd hash are kept for
+`benchmarks.tonality`. Printed is how well each kind of pieces is told by weights that were fitted on the others.
 """
 
 import argparse
 import csv
+import json
 import subprocess
-import tempfile
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
-from benchmarks.tonal_pieces import Piece, compose, render
+from benchmarks.rhythmic import styles
+from benchmarks.rhythmic.render import DRUMS, RATE_HZ, Piece, Renderer
+from benchmarks.tonal_sounds import roughened
+from transforms.audio.samples import Float32
 from transforms.features.parameters import key
 from transforms.features.parameters.key import detector_values, key_probabilities
 from transforms.features.parameters.keys import KEY_NAMES
@@ -25,48 +30,46 @@ from transforms.features.parameters.pitch import PitchGrid, pitch_grid
 from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned
 
 TARGET = Path("transforms/features/parameters/key_weights.py")
-RATE_HZ = 16_000
+PATCH_S = 3
 PENALTY, DETECTOR_PENALTY = 1.0, 0.05
-CHUNK = 72
+ROUGH_VERSIONS = 1
+"""Versions of each piece beside the one that is as rendered."""
+TUNES = ("airdsAirs", "essenFolksong", "miscFolk", "nottingham-dataset", "oneills1850", "ryansMammoth", "josquin")
+"""Collections in ABC notation; others are scores."""
 
 
-def noisy(samples: np.ndarray, seed: int) -> np.ndarray:
-    """A third of the pieces with white or dull noise, 5 to 30 dB below them."""
-    rng = np.random.default_rng([seed, 7])
-    if rng.random() >= 0.35:
-        return samples
-    noise = rng.standard_normal(len(samples)).astype(np.float32)
-    if rng.random() < 0.5:
-        noise = np.convolve(noise, np.ones(8, np.float32) / 8, "same")
-    scale = np.sqrt(np.mean(samples**2) / np.mean(noise**2) * 10 ** (-rng.uniform(5, 30) / 10))
-    return samples + noise * np.float32(scale)
+def pieces(folder: Path) -> Iterator[tuple[str, str, Float32]]:
+    """Key, kind and samples of each piece of a folder."""
+    for number, line in enumerate((folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()):
+        row = json.loads(line)
+        yield row["key"], kind_of(row["kind"]), np.load(folder / f"{number:04d}.npy").astype(np.float32) / 32_767
 
 
-def rendered(first: int, count: int, font: Path) -> list[tuple[str, np.ndarray]]:
-    """Keys and samples of the pieces with seeds from `first` on."""
-    found = []
-    for start in range(first, first + count, CHUNK):
-        pieces = [compose(seed) for seed in range(start, min(start + CHUNK, first + count))]
-        with tempfile.TemporaryDirectory() as folder:
-            sounds = render(pieces, font, Path(folder), RATE_HZ)
-        found += [(p.key, noisy(x, start + i)) for i, (p, x) in enumerate(zip(pieces, sounds, strict=True))]
+def kind_of(collection: str) -> str:
+    """`composed`, `tunes` or `scores`."""
+    return collection if collection == "composed" else "tunes" if collection in TUNES else "scores"
+
+
+def patches(samples: Float32) -> list[Float32]:
+    """The samples as `tag` gives them to the key: patches of 3 s."""
+    size = PATCH_S * RATE_HZ
+    return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+def drums_alone(count: int, sound_font: str) -> list[Float32]:
+    """Drums of styles, without their other parts."""
+    drummed = [style for style in styles.STYLES if style.drums]
+    renderer, found, seed = Renderer(sound_font), [], 0
+    while len(found) < count:
+        piece = styles.make(drummed[seed % len(drummed)], 80_000 + seed)
+        notes = [note for note in piece.notes if note.channel == DRUMS]
+        seed += 1
+        if notes:
+            found.append(renderer.render(Piece("drums", "drums", piece.bpm, 4, 4, {}, notes), 15.0))
     return found
 
 
-def drums_alone(count: int, font: Path) -> list[np.ndarray]:
-    """Drums of composed pieces, without their other parts."""
-    pieces, seed = [], 0
-    while len(pieces) < count:
-        piece = compose(seed)
-        notes = tuple(n for n in piece.notes if n[4] == 9)
-        seed += 1
-        if notes:
-            pieces.append(Piece(key=piece.key, notes=notes, programs=piece.programs, bend_cents=0.0))
-    with tempfile.TemporaryDirectory() as folder:
-        return render(pieces, font, Path(folder), RATE_HZ)
-
-
-def recordings(data: Path, *, odd: bool) -> list[tuple[bool, np.ndarray]]:
+def recordings(data: Path, *, odd: bool) -> list[tuple[bool, Float32]]:
     """Whether a recording is music, and its samples: recordings of 2 s and more, groups with an odd or even hash."""
     found = []
     with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
@@ -149,38 +152,45 @@ def source(weights: np.ndarray, bias: np.ndarray, detector: np.ndarray) -> str:
 
 def tonal_values(grid: PitchGrid | None) -> np.ndarray | None:
     """Values of the detector, where there is a grid of at least four frames."""
-    if grid is None or len(grid.notes) < 4:
+    if grid is None or len(grid.notes) < key.FEWEST_FRAMES:
         return None
     rows = tonal_rows(grid)
     return detector_values(grid, rows, key_probabilities(rows))
 
 
-def fitted(pieces: list[tuple[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights and bias of the key classifier; prints how well half of the pieces tell the keys of the others."""
-    grids = [pitch_grid([samples], RATE_HZ) for _, samples in pieces]
-    kept = [i for i, grid in enumerate(grids) if grid is not None and len(grid.notes) >= 4]
-    views = turned(np.array([tonal_rows(grids[i]) for i in kept]))
-    truth = np.array([KEY_NAMES.index(pieces[i][0]) for i in kept])
-    half = len(kept) // 2  # The sound fonts come one after the other: each half is another font.
-    right = np.zeros(len(kept), bool)
-    for part in (np.arange(half), np.arange(half, len(kept))):
-        others = np.setdiff1d(np.arange(len(kept)), part)
-        weights, bias = key_weights(views[others], truth[others])
-        scores = (views[part] @ weights.T + bias).transpose(0, 2, 1).reshape(-1, 24)
-        right[part] = scores.argmax(axis=1) == truth[part]
-    print(f"exact, fitted on the other font: {right.mean():.3f} of {len(kept)}")
-    return key_weights(views, truth)
+def fitted(views: np.ndarray, truth: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of the key classifier, flattened until its probabilities suit kinds it was not fitted on."""
+    scores = np.zeros((len(truth), len(KEY_NAMES)))
+    for kind in sorted(set(kinds)):
+        weights, bias = key_weights(views[kinds != kind], truth[kinds != kind])
+        scores[kinds == kind] = key_scores(views[kinds == kind], weights, bias)
+        right = scores[kinds == kind].argmax(axis=1) == truth[kinds == kind]
+        print(f"{kind}, fitted on the other kinds: {right.mean():.3f} of {len(right)}", flush=True)
+
+    def surprise(flatness: float) -> float:
+        log = scores / flatness - np.logaddexp.reduce(scores / flatness, axis=1, keepdims=True)
+        return -float(log[np.arange(len(truth)), truth].mean())
+
+    flatness = float(minimize_scalar(surprise, bounds=(0.5, 3), method="bounded").x)
+    print(f"weights are divided by {flatness:.2f}", flush=True)
+    weights, bias = key_weights(views, truth)
+    return weights / flatness, bias / flatness
 
 
-def fitted_detector(music: list[np.ndarray], other: list[np.ndarray]) -> np.ndarray:
+def key_scores(views: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Score of each key, float64 [n, 24]."""
+    return (views @ weights.T + bias).transpose(0, 2, 1).reshape(len(views), -1)
+
+
+def fitted_detector(music: Sequence[PitchGrid | None], other: Sequence[PitchGrid | None]) -> np.ndarray:
     """Weights of the detector, from music and other sounds, with the classifier's weights in place."""
-    values = [tonal_values(pitch_grid([samples], RATE_HZ)) for samples in (*music, *other)]
+    values = [tonal_values(grid) for grid in (*music, *other)]
     truth = np.arange(len(values)) < len(music)
     kept = np.array([v is not None for v in values])
     return logistic(np.array([v for v in values if v is not None]), truth[kept])
 
 
-def noises() -> list[np.ndarray]:
+def noises() -> list[Float32]:
     """White, dull and rumbling noise, and clicks, of 10 s."""
     found = []
     for seed in range(24):
@@ -196,21 +206,44 @@ def noises() -> list[np.ndarray]:
 def main() -> None:
     """Fits both parts and writes the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fonts", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--pieces", type=int, default=720, metavar="N", help="pieces of each font")
+    parser.add_argument("--pieces", type=Path, required=True, metavar="FOLDER", help="pieces of known key")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="recordings and manifest.csv")
+    parser.add_argument("--drums", default="TimGM6mb.sf2", metavar="FILE", help="sound font of drums (TimGM6mb.sf2)")
     args = parser.parse_args()
-    pieces = [p for i, font in enumerate(args.fonts) for p in rendered(12_000 * i, args.pieces, font)]
-    drums = [x for font in args.fonts for x in drums_alone(24, font)]
-    write(pieces, recordings(args.data, odd=False), drums)
+    real = recordings(args.data, odd=False)
+    backgrounds = [samples for is_music, samples in real if not is_music]
+    grids, truth, kinds = piece_grids(args.pieces, backgrounds)
+    write(grids, truth, kinds, real, drums_alone(48, args.drums))
 
 
-def write(pieces: list[tuple[str, np.ndarray]], real: list[tuple[bool, np.ndarray]], drums: list[np.ndarray]) -> None:
+def piece_grids(folder: Path, backgrounds: Sequence[Float32]) -> tuple[list[PitchGrid], np.ndarray, np.ndarray]:
+    """Grids of all versions of the pieces, the index of each one's key, and its kind."""
+    grids, truth, kinds = [], [], []
+    for number, (name, kind, samples) in enumerate(pieces(folder)):
+        seeds = range(1, 1 + ROUGH_VERSIONS)
+        versions = [samples, *(roughened(samples, 7 * number + seed, backgrounds) for seed in seeds)]
+        for grid in (pitch_grid(patches(version), RATE_HZ) for version in versions):
+            if grid is not None and len(grid.notes) >= key.FEWEST_FRAMES:
+                grids.append(grid)
+                truth.append(KEY_NAMES.index(name))
+                kinds.append(kind)
+    return grids, np.array(truth), np.array(kinds)
+
+
+def write(
+    grids: list[PitchGrid],
+    truth: np.ndarray,
+    kinds: np.ndarray,
+    real: list[tuple[bool, Float32]],
+    drums: list[Float32],
+) -> None:
     """Fits and writes. The detector sees the entropy of the classifier just fitted."""
-    weights, bias = fitted(pieces)
+    weights, bias = fitted(turned(np.array([tonal_rows(grid) for grid in grids])), truth, kinds)
     key.WEIGHTS, key.BIAS = weights.reshape(2, ROWS, 12), bias
-    music = [x for is_music, x in real if is_music] + [x for _, x in pieces[::10]]
-    other = [x for is_music, x in real if not is_music] + noises() + drums
+    recorded = [(is_music, pitch_grid(patches(samples), RATE_HZ)) for is_music, samples in real]
+    music = [grid for is_music, grid in recorded if is_music] + grids[::20]
+    other = [grid for is_music, grid in recorded if not is_music]
+    other += [pitch_grid(patches(samples), RATE_HZ) for samples in (*noises(), *drums)]
     TARGET.write_text(source(weights, bias, fitted_detector(music, other)), encoding="utf-8")
 
 

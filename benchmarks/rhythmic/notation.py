@@ -29,7 +29,9 @@ _BEATS = {  # felt beat of each signature in whole notes, and limits of its temp
 
 @dataclasses.dataclass(frozen=True)
 class Tune:
-    """A melody: (start, length) in whole notes, pitch; bars as starts; chord symbols by start."""
+    """A melody: (start, length) in whole notes, pitch; bars as starts; chord symbols by start; the key's pitch class
+    and `major` or `minor`, the nearer one of other modes.
+    """
 
     title: str
     rhythm: str
@@ -39,6 +41,8 @@ class Tune:
     bars: list[Fraction]
     chords: list[tuple[Fraction, int, bool]]
     length: Fraction
+    tonic: int = 0
+    mode: str = "major"
 
 
 def tunes(path: pathlib.Path) -> Iterator[Tune]:
@@ -62,16 +66,25 @@ def _tune(text: str) -> Tune | None:
         return None
     quoted = re.match(r"(\d+/\d+) *= *(\d+)", fields.get("Q", ""))
     tempo = (Fraction(quoted[1]), float(quoted[2])) if quoted else None
-    return Tune(fields.get("T", ""), fields.get("R", "").strip().lower(), metre, tempo, *parsed)
+    rhythm = fields.get("R", "").strip().lower()
+    return Tune(fields.get("T", ""), rhythm, metre, tempo, *parsed, tonic=_tonic(key), mode=_mode(key))
 
 
 def _signature(key: re.Match[str]) -> dict[str, int]:
-    tonic = _PITCH[key[1]] + {"#": 1, "b": -1, "": 0}[key[2]]
+    tonic = _tonic(key)
     mode = key[3].lower()
     sharps = (tonic + _MODES.get(mode[:3] if mode != "m" else "m", 0)) % 12 * 7 % 12
     if sharps > 6:
         return dict.fromkeys(_SHARPS[::-1][: 12 - sharps], -1)
     return dict.fromkeys(_SHARPS[:sharps], 1)
+
+
+def _tonic(key: re.Match[str]) -> int:
+    return (_PITCH[key[1]] + {"#": 1, "b": -1, "": 0}[key[2]]) % 12
+
+
+def _mode(key: re.Match[str]) -> str:
+    return "minor" if key[3].lower() in ("m", "min", "aeo", "dor", "phr") else "major"
 
 
 def _length(text: str) -> Fraction:

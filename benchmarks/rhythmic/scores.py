@@ -17,7 +17,8 @@ _TEMPI = {  # quarter notes in a felt beat, and limits of its tempo where the sc
 }  # fmt: skip
 
 
-def _root(path: pathlib.Path) -> ElementTree.Element:
+def read_root(path: pathlib.Path) -> ElementTree.Element:
+    """The root element of a score, plain or compressed."""
     if path.suffix != ".mxl":
         return ElementTree.parse(path).getroot()
     with zipfile.ZipFile(path) as archive:
@@ -34,7 +35,7 @@ def pieces(paths: list[pathlib.Path], length_s: float = 40.0) -> Iterator[Piece]
 
 def _piece(path: pathlib.Path, length_s: float) -> Piece | None:
     rng = random.Random(path.name)
-    root = _root(path)
+    root = read_root(path)
     signatures = {f"{t.findtext('beats')}/{t.findtext('beat-type')}" for t in root.iter("time")}
     signature = next(iter(signatures)) if len(signatures) == 1 else ""
     if signature not in _TEMPI:
@@ -58,6 +59,13 @@ def _piece(path: pathlib.Path, length_s: float) -> Piece | None:
         return None
     notes = humanised(notes, rng.choice((0.0, 0.005, 0.012)), rng)
     return Piece(path.stem, f"score {signature}", quarter_bpm / quarters, beats, unit, programs, notes)
+
+
+def last_pitch(part: ElementTree.Element) -> int:
+    """The lowest of the notes that begin last in a part; 0 if it has no note."""
+    notes = list(_part(part))
+    last = max((start for start, _, _, _ in notes), default=0.0)
+    return min((pitch for start, _, pitch, _ in notes if start == last), default=0)
 
 
 def _part(part: ElementTree.Element) -> Iterator[tuple[float, float, int, float]]:

@@ -45,8 +45,8 @@ def measure_key(samples: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float
 
     Peaks of spectra of 0.5 s give the tuning and the amplitude of each semitone, less the likely harmonics of lower
     notes. Chroma of four registers, the share of each major and minor triad, and how often a triad is reached by a
-    falling fifth are weighted as fitted by `benchmarks/tonality_fit.py` on composed pieces (multinomial logistic
-    regression whose weights are shared by all tonics).
+    falling fifth are weighted as fitted by `benchmarks/tonality_fit.py` on composed and notated pieces (multinomial
+    logistic regression whose weights are shared by all tonics).
 
     Args:
       samples: mono samples, full scale 1.0; values that are not finite count as 0.

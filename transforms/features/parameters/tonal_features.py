@@ -8,7 +8,13 @@ from transforms.features.parameters.pitch import LOWEST_MIDI, SEMITONES, FloatRo
 
 REGISTERS = (0, 24, 36, 48, SEMITONES)
 """Semitones of the grid at which registers begin and end: G1, G3, G4, G5, F#7."""
-COMPRESSION, LEVEL_POWER, CHORD_SHARPNESS = 0.7, 0.6, 12.0
+COMPRESSION, LEVEL_POWER, CHORD_SHARPNESS = 0.5, 0.6, 12.0
+_TURNS = (np.arange(12)[:, None] + np.arange(12)) % 12
+_TRIADS = np.concatenate(
+    [np.isin((np.arange(12)[:, None] - np.arange(12)) % 12, steps) / np.sqrt(3) for steps in ((0, 4, 7), (0, 3, 7))],
+    axis=1,
+)
+"""Unit vectors of the major and minor triads, float64 [12, 24]."""
 ROWS = 9
 """Chroma of four registers, chroma of all, major and minor chords, arrivals at major and minor chords."""
 
@@ -28,8 +34,7 @@ def tonal_rows(grid: PitchGrid) -> FloatRows:
 
 def turned(rows: FloatRows) -> FloatRows:
     """Features as each of the 12 pitch classes hears them as the tonic, float64 [..., 12, ROWS * 12]."""
-    views = [np.roll(rows, -tonic, axis=-1).reshape(*rows.shape[:-2], -1) for tonic in range(12)]
-    return np.stack(views, axis=-2)
+    return np.moveaxis(rows[..., _TURNS], -2, -3).reshape(*rows.shape[:-2], 12, -1)
 
 
 def _folded(notes: FloatRows, low: int, high: int) -> FloatRows:
@@ -44,11 +49,7 @@ def _unit(rows: FloatRows) -> FloatRows:
 
 def _chords(chroma: FloatRows) -> FloatRows:
     """Softmax over the 12 major and 12 minor triads in each frame, float64 [frames, 24]."""
-    unit = _unit(chroma)
-    scores = [
-        sum((np.roll(unit, -step, axis=1) for step in steps), np.zeros_like(unit)) for steps in ((0, 4, 7), (0, 3, 7))
-    ]
-    joined = np.concatenate(scores, axis=1) / np.sqrt(3)
+    joined = _unit(chroma) @ _TRIADS
     likely = np.exp(CHORD_SHARPNESS * (joined - joined.max(axis=1, keepdims=True)))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True), np.float64)
 

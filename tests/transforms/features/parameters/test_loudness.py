@@ -4,18 +4,18 @@ import re
 import shutil
 import subprocess
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.world import SHARED
 from transforms.features.parameters.levels import channel_levels
 from transforms.features.parameters.loudness import Loudness, LoudnessMeter, measure_loudness
 from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, _removed_power, estimate_loudness
 
 pytestmark = pytest.mark.long
 
-DATA = Path(__file__).parents[2] / "shared/data/dev"
+DATA = SHARED / "dev"
 REAL = [
     "rendered/rd_ef78bae0.ogg",
     "music/mu_c9818a7f.ogg",
