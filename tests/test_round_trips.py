@@ -24,11 +24,13 @@ from transforms.dataset.manifest import DatasetManifest, ShardEntry
 from transforms.dataset.plan import ChunkReport, TrackOutcome
 from transforms.dataset.stats import DatasetStats
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet
+from transforms.discovery.similarity import SimilaritySpec
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.fusion.policy import Policy, Rule, SourceRules
 from transforms.publishing.receipts import Receipt
+from transforms.schemas.embedding_parts import EmbeddingPart
 from transforms.splits.by_artist import SplitRatios
 from transforms.table.snapshots import COUNTS, DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableMetadata
@@ -124,6 +126,13 @@ THRESHOLDS = st.dictionaries(st.text(max_size=5), FINITE, max_size=3)
 EARLIER = values(EarlierIds, thresholds=THRESHOLDS)
 COUNTED = st.fixed_dictionaries({name: st.integers(0, 2**40) for name in COUNTS})
 OVERRIDES = st.lists(PLAIN, max_size=2).map(tuple)
+PARTS = st.builds(
+    EmbeddingPart,
+    name=st.text(max_size=5),
+    kind=st.sampled_from(["mean", "deviation", "statistics"]),
+    start=st.integers(0, 4),
+    stop=st.integers(5, 9),
+)
 RUNS = values(
     Run,
     run_id=PATHS,
@@ -140,6 +149,7 @@ RUNS = values(
     fusion=NESTED,
     neighbours=PLAIN,
     parameters=PLAIN,
+    embedding_parts=st.dictionaries(st.text(max_size=5), PARTS.map(lambda part: (part,)), max_size=2),
 )
 INDEX_FILES = values(IndexFile, path=PATHS)
 FILE_LISTS = st.lists(INDEX_FILES, max_size=2).map(tuple)
@@ -205,6 +215,7 @@ CASES = {
         values(Estimate, value=st.none() | FINITE, low=st.none() | FINITE, high=st.none() | FINITE),
         lambda obj: Estimate(**obj),
     ),
+    EmbeddingPart: Case(PARTS, EmbeddingPart.from_json, dataclasses.asdict),
     FeatureSpec: Case(SPECS, FeatureSpec.from_json),
     IndexManifest: Case(
         values(IndexManifest, sets=st.lists(INDEX_SETS, max_size=2).map(tuple)),
@@ -235,6 +246,16 @@ CASES = {
     Run: Case(RUNS, Run.from_json),
     Snapshot: Case(values(Snapshot, run=RUNS), Snapshot.from_json),
     ShardEntry: Case(SHARDS, lambda obj: ShardEntry(**obj)),
+    SimilaritySpec: Case(
+        st.builds(
+            SimilaritySpec,
+            embedding_id=st.text(max_size=5),
+            tag_weight=st.floats(0, 1),
+            components=st.integers(1),
+            parts=st.lists(PARTS, max_size=3).map(tuple),
+        ),
+        SimilaritySpec.from_json,
+    ),
     SplitRatios: Case(RATIOS, lambda obj: SplitRatios(**obj)),
     TableMetadata: Case(values(TableMetadata, buckets=st.integers(1, 10**6)), TableMetadata.from_json),
     Taxonomy: Case(TAXONOMIES, Taxonomy.from_json),
