@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from transforms.features.parameters.cleaning import finite
 
@@ -125,7 +126,7 @@ def _spectra(
             weighted = np.multiply(some, window, out=buffer[: len(some)])
             if rate_hz >= LEAST_HALVED_HZ:
                 weighted = weighted[:, ::2] + weighted[:, 1::2]
-            blocks.append(gains * _amplitudes(weighted, low, high))
+            blocks.append(gains * np.abs(fft.rfft(weighted)[:, low:high]))
         owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
     return np.concatenate(blocks), np.array(owners, np.int64)
 
@@ -144,26 +145,6 @@ def _gains(low: int, high: int, size: int, rate_hz: int) -> npt.NDArray[np.float
     tilt = (np.minimum(hz, TILT_BELOW_HZ) / TILT_AT_HZ) ** TILT
     lost = np.cos(np.pi * hz / rate_hz) if rate_hz >= LEAST_HALVED_HZ else 1.0
     return (tilt / lost).astype(np.float32)
-
-
-@functools.lru_cache(4)
-def _twiddles(size: int, low: int, high: int) -> npt.NDArray[np.complex64]:
-    return np.asarray(-0.5j * np.exp(-2j * np.pi * np.arange(low, high) / size), np.complex64)
-
-
-def _amplitudes(frames: npt.NDArray[np.float32], low: int, high: int) -> npt.NDArray[np.float32]:
-    """Amplitudes of bins low to high, below a quarter of the rate, of contiguous real frames [frames, size].
-
-    Samples with even and odd numbers are the two parts of complex numbers, so one complex transform of half the size
-    does; NumPy's is twice as fast as its real one. Both spectra are taken apart in this band only.
-    """
-    size = frames.shape[1]
-    half = np.empty((len(frames), size // 2), np.complex64)
-    for row, frame in zip(half, frames.view(np.complex64), strict=True):  # One by one is faster than all in one call.
-        np.fft.fft(frame, out=row)
-    here, mirrored = half[:, low:high], half[:, size // 2 - high + 1 : size // 2 - low + 1][:, ::-1].conj()
-    amplitudes = np.abs(np.float32(0.5) * (here + mirrored) + _twiddles(size, low, high) * (here - mirrored))
-    return np.asarray(amplitudes, np.float32)
 
 
 def _peaks(
