@@ -144,7 +144,7 @@ def _gains(low: int, high: int, size: int, rate_hz: int) -> npt.NDArray[np.float
     hz = np.arange(low, high) * rate_hz / size
     tilt = (np.minimum(hz, TILT_BELOW_HZ) / TILT_AT_HZ) ** TILT
     lost = np.cos(np.pi * hz / rate_hz) if rate_hz >= LEAST_HALVED_HZ else 1.0
-    return (tilt / lost).astype(np.float32)
+    return np.asarray(tilt / lost, np.float32)
 
 
 def _peaks(
