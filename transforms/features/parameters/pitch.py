@@ -135,7 +135,7 @@ def _spectra(
 def _window(size: int) -> npt.NDArray[np.float32]:
     """A Hann window with a sum of 2, so that a sine has its amplitude: float32 [size]."""
     window = np.hanning(size + 1)[:size]
-    return (window * (2 / window.sum())).astype(np.float32)
+    return np.asarray(window * (2 / window.sum()), np.float32)
 
 
 @functools.lru_cache(4)
