@@ -1,13 +1,16 @@
 """Weighted search, compared with a plain loop over all rows."""
 
 import math
+import types
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.published import fake_bundle, publish_table
+from transforms.discovery.search.conditions import conditions_of
 from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.keys import camelot_code, compatible_codes, wheel_steps
 from transforms.discovery.search.request import SearchRequest, ValueRange, weight_of
@@ -251,3 +254,15 @@ def test_the_wheel_is_symmetric(hour, letter, other, other_letter):
             or (wheel_steps(first, second) == 1 and (hour == other or letter == other_letter))
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("ac dc", 1), ("acdc", 0), ("hells", 1), ("cafe", 2), ("CAFÉ del", 2), ("del-mar", 2), ("한국", 1), ("noel 2", 1)],
+)
+def test_text_of_plain_and_other_letters(text: str, wanted: int) -> None:
+    titles = ["Hell's Bells", "Cafe del Mar", "Café del Mar", "한국 노래", "Noël (No. 2)", None]
+    rows = pa.table({"title": titles, "artist": ["AC/DC", None, "", "x", "y", "z"]})
+    snapshot = types.SimpleNamespace(schema=lambda table: rows.schema)
+    (condition,) = conditions_of(snapshot, SearchRequest(text=text))
+    assert condition.mask(rows).sum() == wanted

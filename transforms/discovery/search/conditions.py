@@ -103,8 +103,9 @@ def _key(snapshot: SnapshotReader, key: str) -> Condition:
     codes = compatible_codes(code)
 
     def mask(rows: pa.Table) -> RowMask:
-        texts = rows[column].cast(pa.string()).to_pylist()
-        return np.array([text is not None and camelot_code(text) in codes for text in texts], np.bool_)
+        texts = _chunk(rows[column].cast(pa.string())).dictionary_encode()
+        fits = [camelot_code(text) in codes for text in texts.dictionary.to_pylist()]
+        return _booleans(pa.array(fits, pa.bool_()).take(texts.indices))
 
     return Condition(f"{column} is compatible with {code} ({', '.join(codes)})", (column,), mask)
 
@@ -118,18 +119,33 @@ def _text(snapshot: SnapshotReader, text: str) -> Condition:
     def mask(rows: pa.Table) -> RowMask:
         empty = pa.scalar("")
         joined = pc.binary_join_element_wise(*(pc.fill_null(_chunk(rows[name]), empty) for name in columns), " ")
-        texts, found = pc.utf8_normalize(_plain(joined), "NFC"), np.ones(rows.num_rows, np.bool_)
-        for word in words:
-            found &= _booleans(pc.match_substring(texts, word))
+        is_ascii = _booleans(pc.string_is_ascii(joined))
+        found = np.zeros(rows.num_rows, np.bool_)
+        # Words have no punctuation, so it can stay in the texts: it keeps apart what a space would keep apart.
+        found[is_ascii] = _has_words(_plain_ascii(joined.filter(pa.array(is_ascii))), words)
+        others = joined.filter(pa.array(~is_ascii))
+        found[~is_ascii] = _has_words(pc.utf8_normalize(_plain(others), "NFC"), words)
         return found
 
     return Condition(f"title or artist has {' and '.join(words)}", columns, mask)
 
 
+def _has_words(texts: pa.Array, words: Sequence[str]) -> RowMask:
+    found = np.ones(len(texts), np.bool_)
+    for word in words:
+        found &= _booleans(pc.match_substring(texts, word))
+    return found
+
+
 def _plain(texts: pa.Array) -> pa.Array:
-    """Lower case without accents and punctuation."""
-    apart = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"\p{Mn}+", "")
+    """Lower case without accents, apostrophes and punctuation."""
+    apart = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"[\p{Mn}'’]+", "")
     return pc.utf8_lower(pc.replace_substring_regex(apart, r"[^\p{L}\p{N}]+", " "))
+
+
+def _plain_ascii(texts: pa.Array) -> pa.Array:
+    """Texts that are ASCII as `_plain` has them, but with their other punctuation."""
+    return pc.ascii_lower(pc.replace_substring(texts, "'", ""))
 
 
 def _where(snapshot: SnapshotReader, predicate: str) -> Condition:
