@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.metrics import Metrics
 
 from transforms import storage
 from transforms.discovery.index.assigning import assign_bucket, gather_group, split_base
@@ -23,6 +22,7 @@ from transforms.discovery.index.manifest import (
 from transforms.discovery.index.ranking import rank_group
 from transforms.formats.sealing import sealed_bytes
 from transforms.schemas.tables import NEIGHBOURS
+from transforms.sum_work import add_to_counters
 from transforms.table.layout import index_path
 from transforms.table.neighbours import NEIGHBOURS_TABLE
 from transforms.table.reader import SnapshotReader
@@ -30,6 +30,7 @@ from transforms.table.snapshots import DataFile
 from transforms.tagging.bucket_files import write_table_file
 from transforms.tagging.outcomes import PriorOutcomes
 from transforms.telemetry.counters import NEIGHBOUR_WORK
+from transforms.telemetry.work import Work
 
 
 class Done(NamedTuple):
@@ -169,8 +170,9 @@ def _damp(item: tuple[NeighbourJob, int], gathered: Iterable[Done], ranked: Iter
 
 
 def _counted(done: Done) -> Done:
-    for name, value in done.facts.items():
-        Metrics.counter(NEIGHBOUR_WORK[name].stage, NEIGHBOUR_WORK[name].name).inc(value)
+    work = Work()
+    work.add_all({NEIGHBOUR_WORK[name]: value for name, value in done.facts.items()})
+    add_to_counters(work)
     return done
 
 

@@ -14,6 +14,12 @@ def count_work(work: Work) -> beam.pvalue.TaggedOutput[str, Work]:
 
     Both are needed: an engine's counters are complete only after the job, but the last step writes the manifest.
     """
+    add_to_counters(work)
+    return beam.pvalue.TaggedOutput("work", work)
+
+
+def add_to_counters(work: Work) -> None:
+    """Adds the work of an element to the engine's counters."""
     for measure, values in work.values.items():
         if measure.kind == "counter":
             Metrics.counter(measure.stage, measure.name).inc(sum(values))
@@ -21,7 +27,6 @@ def count_work(work: Work) -> beam.pvalue.TaggedOutput[str, Work]:
             distribution = Metrics.distribution(measure.stage, measure.name)
             for value in values:
                 distribution.update(value)
-    return beam.pvalue.TaggedOutput("work", work)
 
 
 class SumWork(beam.PTransform[tuple[beam.PCollection[Work], ...], beam.PCollection[WorkTotals]]):

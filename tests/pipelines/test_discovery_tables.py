@@ -62,8 +62,8 @@ def test_vectors_of_two_embeddings_are_never_compared(mixed, capsys):  # noqa: F
     for seed, own in ((new[0], new), (old[0], old)):
         made = document(capsys, "playlist", mixed.root, "--seed", seed, "--per-artist", "9")
         assert {track["track_id"] for track in made["tracks"]} <= set(own) - {seed}
-        tracks = document(capsys, "recommend", mixed.root, "--track", seed)["tracks"]
-        assert {track["id"] for track in tracks} == set(own) - {seed}
+        tracks = document(capsys, "recommend", mixed.root, "--track", seed)["tracks"]  # without near-duplicates
+        assert tracks and {track["id"] for track in tracks} <= set(own) - {seed}
 
 
 def test_a_table_without_tempo_key_and_energy_says_so(mixed, capsys):  # noqa: F811

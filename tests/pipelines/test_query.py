@@ -121,14 +121,14 @@ def test_explain_is_a_question(table, capsys):
 
 def test_typical_questions(table, capsys):
     listed = ask(capsys, table, "--questions")[1].splitlines()
-    assert len(listed) == 18 and listed[1] == f" 2. {questions()[1].question}"
+    assert len(listed) == len(questions()) == 23 and listed[1] == f" 2. {questions()[1].question}"
     for words in ("16", "how much audio"):
         code, out, _ = ask(capsys, table, "--question", words, "--format", "csv")
         assert code == 0 and out == "status,tracks,minutes,megabytes\ntagged,24,3.2,0.0\nrejected,2,,0.0\n"
     document = json.loads(ask(capsys, table, "--questions", "--json")[1])["questions"]
-    assert [one["number"] for one in document] == list(range(1, 19)) and document[15]["sql"].startswith("SELECT")
+    assert [one["number"] for one in document] == list(range(1, 24)) and document[15]["sql"].startswith("SELECT")
     for words, message in (
-        ("19", "--question=19: there is none; --questions lists all 18"),
+        ("24", "--question=24: there is none; --questions lists all 23"),
         ("which tracks", "questions have these words, give a number: "),
     ):
         code, out, err = ask(capsys, table, "--question", words)

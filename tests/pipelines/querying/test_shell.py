@@ -95,7 +95,7 @@ class Terminal:
 def test_a_session(table, tmp_path):
     terminal = Terminal([table], tmp_path)
     terminal.wait_for(PROMPT)
-    assert "(10 rows)" in terminal.ask("SHOW TABLES;")
+    assert "(13 rows)" in terminal.ask("SHOW TABLES;")
     terminal.type("SELECT count(*) AS n\n")
     terminal.wait_for(MORE)
     assert "12" in terminal.ask("FROM tracks; -- all")

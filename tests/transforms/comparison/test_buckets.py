@@ -130,6 +130,7 @@ def check(root, before, after):
         "removed": len(first - second),
         "changed": len(changed),
         "unchanged": len(both - changed),
+        "touched": 0,
         **{kind: sum(kind in own for own in kinds.values()) for kind in KINDS},
         "retagged": sum(len({ledger.loc[track].tagger_id for ledger in oracle.ledgers}) > 1 for track in oracle.common),
     }
