@@ -81,7 +81,7 @@ class Oracle:
         """Which kinds of changes a track of both snapshots has."""
         old, new = (ledger.loc[track] for ledger in self.ledgers)
         found = set()
-        if any(a != b and not (pd.isna(a) and pd.isna(b)) for a, b in ((old[n], new[n]) for n in SOURCE)):
+        if any(self.is_other(track, name) for name in SOURCE) and not self.has_same_bytes(track):
             found.add("source")
         if self.outcome(0, track) != self.outcome(1, track):
             found.add("outcome")
@@ -92,6 +92,17 @@ class Oracle:
         if track in self.common and self.track_scores(0, track) != self.track_scores(1, track):
             found.add("scores")
         return found
+
+    def is_other(self, track, name):
+        old, new = (ledger.loc[track][name] for ledger in self.ledgers)
+        return old != new and not (pd.isna(old) and pd.isna(new))
+
+    def has_same_bytes(self, track):
+        old, new = (ledger.loc[track].source_sha256 for ledger in self.ledgers)
+        return not pd.isna(old) and old == new
+
+    def is_touched(self, track):
+        return self.has_same_bytes(track) and self.is_other(track, "source_version")
 
     def metadata(self, side, track):
         tracks = [side["tracks"].set_index("track_id") for side in self.sides]
@@ -130,7 +141,7 @@ def check(root, before, after):
         "removed": len(first - second),
         "changed": len(changed),
         "unchanged": len(both - changed),
-        "touched": 0,
+        "touched": sum(map(oracle.is_touched, both)),
         **{kind: sum(kind in own for own in kinds.values()) for kind in KINDS},
         "retagged": sum(len({ledger.loc[track].tagger_id for ledger in oracle.ledgers}) > 1 for track in oracle.common),
     }
