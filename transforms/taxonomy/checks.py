@@ -40,7 +40,7 @@ def _category_shape(number: int, obj: object) -> Iterator[str]:
     if isinstance(obj.get("name"), str):
         place = f"category {shown(obj['name'])}"
     yield from _fields(place, obj, _CATEGORY_FIELDS, {*_CATEGORY_FIELDS, "dropped"})
-    yield from _texts(place, obj, ("name", "kind"))
+    yield from text_faults(place, obj, ("name", "kind"))
     for field, what in (("tags", "tag"), ("dropped", "dropped tag")):
         if not isinstance(obj.get(field, []), list):
             yield f"{place}: {field} must be a list"
@@ -58,13 +58,8 @@ def _tag_shape(place: str, obj: object) -> Iterator[str]:
     if isinstance(obj.get("id"), str):
         place = f"tag {shown(obj['id'])}"
     yield from _fields(place, obj, {"id"}, _TAG_FIELDS)
-    yield from _texts(place, obj, ("id", "name"))
-    for field in _TAG_LISTS:
-        value = obj.get(field) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            yield f"{place}: {field} must be a list of tag ids, not {shown(value)}"
-            continue
-        yield from (f"{place}: {field}: {fault}" for item in value if (fault := id_fault(item)))
+    yield from text_faults(place, obj, ("id", "name"))
+    yield from id_list_faults(place, obj, _TAG_LISTS)
 
 
 def _fields(place: str, obj: Mapping[str, Any], needed: set[str], known: set[str]) -> Iterator[str]:
@@ -74,7 +69,18 @@ def _fields(place: str, obj: Mapping[str, Any], needed: set[str], known: set[str
         yield f"{place}: unknown field {shown(name)}{meant_name(name, known)}"
 
 
-def _texts(place: str, obj: Mapping[str, Any], fields: Sequence[str]) -> Iterator[str]:
+def id_list_faults(place: str, obj: Mapping[Any, Any], fields: Sequence[str]) -> Iterator[str]:
+    """Those of the fields that should be lists of tag ids and are not, if they are there."""
+    for field in fields:
+        value = obj.get(field) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            yield f"{place}: {field} must be a list of tag ids, not {shown(value)}"
+            continue
+        yield from (f"{place}: {field}: {fault}" for item in value if (fault := id_fault(item)))
+
+
+def text_faults(place: str, obj: Mapping[Any, Any], fields: Sequence[str]) -> Iterator[str]:
+    """Those of the fields that should be texts and are not, if they are there."""
     for field in fields:
         if field in obj and not isinstance(obj[field], str):
             yield f"{place}: {field} {shown(obj[field])} is not text: quote it"

@@ -7,7 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from transforms.schemas.rule_columns import RULE_COLUMNS, RuleColumn
-from transforms.taxonomy.checks import cycle_faults, id_fault, kind_faults, meant_name, repeated
+from transforms.taxonomy.checks import (
+    cycle_faults,
+    id_fault,
+    id_list_faults,
+    kind_faults,
+    meant_name,
+    repeated,
+    text_faults,
+)
 from transforms.taxonomy.rules import RuleCategory, RuleCondition, RuleTag
 from transforms.taxonomy.tag_ids import shown, tag_id
 
@@ -37,11 +45,7 @@ def _named(name: object, otherwise: str) -> str:
 
 def _category_shape(place: str, obj: Mapping[Any, Any]) -> Iterator[str]:
     yield from _fields(place, obj, _NEEDED, _KNOWN)
-    yield from (
-        f"{place}: {field} {shown(obj[field])} is not text: quote it"
-        for field in ("name", "kind")
-        if field in obj and not isinstance(obj[field], str)
-    )
+    yield from text_faults(place, obj, ("name", "kind"))
     if "min_confidence" in obj and not _is_share(obj["min_confidence"]):
         yield f"{place}: min_confidence {shown(obj['min_confidence'])}: give a number from 0 to 1"
     for field, shape in (("tags", _tag_shape), ("cases", _case_shape)):
@@ -66,15 +70,8 @@ def _tag_shape(place: str, obj: object) -> Iterator[str]:
     if isinstance(obj.get("id"), str):
         place = f"rule {shown(obj['id'])}"
     yield from _fields(place, obj, {"id"}, _TAG_FIELDS)
-    for field in ("id", "name"):
-        if field in obj and not isinstance(obj[field], str):
-            yield f"{place}: {field} {shown(obj[field])} is not text: quote it"
-    for field in _TAG_LISTS:
-        value = obj.get(field) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            yield f"{place}: {field} must be a list of tag ids, not {shown(value)}"
-            continue
-        yield from (f"{place}: {field}: {fault}" for item in value if (fault := id_fault(item)))
+    yield from text_faults(place, obj, ("id", "name"))
+    yield from id_list_faults(place, obj, _TAG_LISTS)
     if bool(obj.get("when")) == bool(obj.get("any_of")):
         yield f"{place}: give `when` with what was measured, or `any_of` with tags: one of the two"
     if obj.get("none_of") and not obj.get("any_of"):
