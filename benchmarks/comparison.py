@@ -20,7 +20,7 @@ from transforms.schemas.tables import TABLES, TRACK_TAGS
 from transforms.table.snapshots import Ids, Run, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 TRACKS, TAGS, BUCKET_TRACKS = 200_000, 110, 20_000
 ROOT = Path(__file__).resolve().parent.parent

@@ -42,7 +42,7 @@ from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Ids, Run, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 DIMENSIONS = 256
 RESULTS = 10

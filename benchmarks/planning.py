@@ -24,7 +24,7 @@ from transforms.table.snapshots import Run
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 

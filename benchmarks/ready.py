@@ -19,7 +19,8 @@ from transforms.table.snapshots import Run
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes, completed
+from transforms.tagging.outcomes.of_parent import completed
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.part_files import write_part
 from transforms.tagging.tagger import ids_of
 

@@ -35,7 +35,7 @@ from transforms.publishing.commit import commit_run, write_run
 from transforms.schemas.tables import GROUPED_BY
 from transforms.table.reader import open_snapshot
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.taxonomy.hierarchy import Taxonomy
 
 Request = tuple[str, bytes]

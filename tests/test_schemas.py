@@ -27,7 +27,7 @@ from transforms.schemas.catalog import split_column
 from transforms.schemas.reports import DIFF_TAGS, DIFF_TRACKS, LABEL_CONFLICTS, LABELS, TAG_METRICS
 from transforms.schemas.tables import PART, TABLES
 from transforms.table.snapshots import Ids
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.part_files import write_part
 from transforms.taxonomy.hierarchy import Taxonomy
 

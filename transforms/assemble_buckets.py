@@ -19,7 +19,8 @@ from transforms.tagging.bucket_files import BucketReport, write_bucket
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.kept_rows import postponed_counts, scored_with_kept, with_kept_rows
-from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import ASSEMBLE_BYTES, ASSEMBLE_CORE, ASSEMBLED, TRACKS_WITHOUT
 from transforms.telemetry.cpu import CoreTime

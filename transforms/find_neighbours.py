@@ -28,7 +28,7 @@ from transforms.table.neighbours import NEIGHBOURS_TABLE
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.telemetry.counters import NEIGHBOUR_WORK
 from transforms.telemetry.work import Work
 

@@ -11,7 +11,8 @@ from apache_beam.typehints import no_annotations
 from transforms.formats.arrow import from_ipc, to_ipc
 from transforms.name_run import outcome_digest
 from transforms.schemas.parameters import PARAMETERS_ID
-from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 _COLUMNS = ("track_id", "source_version", "reason", "detail", "stage", "source_sha256", "carried", "run_id")
 

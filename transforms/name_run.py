@@ -10,7 +10,7 @@ from transforms.formats.hashing import combine, digest, short_id
 from transforms.levels.writing import Compaction
 from transforms.schemas.catalog import FILE, ROW
 from transforms.tagging.assembly import PublishedRows
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 
 def outcome_digest(rows: pa.Table, outcomes: pa.Table) -> str:

@@ -16,7 +16,7 @@ from transforms.formats.arrow import from_ipc
 from transforms.storage import SourceRoots
 from transforms.sum_work import count_work
 from transforms.tagging.forecast import Forecast
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.planning import BucketPlan, plan_bucket
 from transforms.telemetry.counters import PLAN_ACTIONS, PLAN_CAUSES, PLAN_CORE, PLAN_KEPT_EMBEDDING, PLAN_UNMEASURED
 from transforms.telemetry.cpu import CoreTime

@@ -32,7 +32,7 @@ from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.forecast import ACTIONS
 from transforms.tagging.kept_rows import POSTPONED_TAGGED, earlier_ids
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 from transforms.telemetry.counters import SOURCE_BYTES
 from transforms.telemetry.work import WorkTotals

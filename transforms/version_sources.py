@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.formats.arrow import concat, from_ipc, to_ipc
 from transforms.storage import SourceRoots
-from transforms.tagging.outcomes import MISSING
+from transforms.tagging.outcomes.prior import MISSING
 from transforms.tagging.source_versions import UNLISTED, listed_versions, place_of, with_versions
 
 

@@ -96,7 +96,8 @@ from transforms.tagging.changes import TableChanges, table_changes
 from transforms.tagging.choice import Budget
 from transforms.tagging.costs import UnitCosts, costs_of_history
 from transforms.tagging.kept_rows import require_one_taxonomy
-from transforms.tagging.outcomes import PriorOutcomes, unsettled_ids
+from transforms.tagging.outcomes.prior import PriorOutcomes
+from transforms.tagging.outcomes.unsettled import unsettled_ids
 from transforms.tagging.tagger import ids_of
 from transforms.telemetry.phases import phase
 from transforms.version_sources import VersionSources

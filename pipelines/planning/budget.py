@@ -26,7 +26,8 @@ from transforms.table.versions import TableError
 from transforms.tagging.choice import Budget, ChosenTracks, TrackChoice, record_choice, recorded_choice
 from transforms.tagging.costs import UnitCosts, estimated
 from transforms.tagging.forecast import Forecast
-from transforms.tagging.outcomes import PriorOutcomes, unsettled
+from transforms.tagging.outcomes.prior import PriorOutcomes
+from transforms.tagging.outcomes.unsettled import unsettled
 
 MEASURED_TRACKS = 50
 """Tracks that a run extracts before it chooses, if no earlier run has measured what a track costs."""

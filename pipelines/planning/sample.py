@@ -15,7 +15,7 @@ from transforms.formats.parquet import parquet_bytes
 from transforms.schemas.tables import PART
 from transforms.tagging.assembly import assemble_bucket
 from transforms.tagging.costs import UnitCosts
-from transforms.tagging.outcomes import completed
+from transforms.tagging.outcomes.of_parent import completed
 from transforms.tagging.part_files import write_part
 from transforms.telemetry.counters import EMBED_CORE, EMBED_TRACKS, EXTRACT_CORE, READ_CORE, SOURCE_BYTES, TRACKS_READ
 from transforms.telemetry.cpu import CoreTime

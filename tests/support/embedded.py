@@ -11,7 +11,7 @@ from transforms.table.neighbours import kept_neighbours
 from transforms.table.snapshots import EarlierIds, Ids, Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 BUCKETS = 3
 TAGGER = "tg-1"

@@ -7,7 +7,7 @@ from transforms.aggregates.pieces import split_pieces, tag_keys, with_numbers
 from transforms.schemas.tables import GROUPED_BY
 from transforms.table.snapshots import DataFile
 from transforms.tagging.assembly import PublishedRows, ScoredTracks
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import Tagger
 
 

@@ -19,7 +19,7 @@ from transforms.table.snapshots import Ids, Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 BUCKETS = 2
 TAGS = ["mood/calm", "mood/dark", "mood/happy"]

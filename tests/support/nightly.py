@@ -31,7 +31,8 @@ from transforms.table.snapshots import Run, Snapshot, snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_chunks
 from transforms.tagging.tagger import ids_of

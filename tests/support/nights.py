@@ -29,7 +29,7 @@ from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_files import write_bucket
 from transforms.tagging.examination import BucketExaminer
-from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
+from transforms.tagging.outcomes.prior import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 from transforms.telemetry.work import WorkTotals

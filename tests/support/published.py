@@ -20,7 +20,7 @@ from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import OUTCOME, PriorOutcomes
+from transforms.tagging.outcomes.prior import OUTCOME, PriorOutcomes
 from transforms.tagging.tagger import ids_of
 from transforms.taxonomy.hierarchy import Taxonomy
 

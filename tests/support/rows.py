@@ -15,7 +15,7 @@ from transforms.schemas.tables import TABLES
 from transforms.table.snapshots import Ids, Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_bucket, write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 DIM = 2
 REJECT_LIMITS = GateLimits(max_reject_ratio=1, max_unavailable_ratio=1, max_removed_ratio=1)

@@ -28,7 +28,8 @@ from transforms.schemas.tables import TABLES
 from transforms.table.layout import run_path, snapshot_path
 from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import read_snapshot
-from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import ids_of
 
 OLD_DATASET = Path(__file__).parents[1] / "compatibility/v0_1/dataset"

@@ -44,7 +44,8 @@ from transforms.tagging.costs import costs_of_history
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
 from transforms.tagging.kept_rows import postponed_counts, with_kept_rows
-from transforms.tagging.outcomes import PriorOutcomes, assembled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_bucket
 from transforms.tagging.tagger import ids_of

@@ -11,7 +11,7 @@ from pipelines.launch.beam import LOCAL
 from transforms import storage, version_sources
 from transforms.formats.arrow import from_ipc, to_ipc
 from transforms.storage import SourceRoots
-from transforms.tagging.outcomes import MISSING
+from transforms.tagging.outcomes.prior import MISSING
 from transforms.version_sources import UNLISTED, VersionSources
 
 

@@ -12,7 +12,7 @@ from transforms.schemas.tables import GROUPED_BY
 from transforms.table.snapshots import DataFile
 from transforms.tagging.assembly import PublishedRows, ScoredTracks
 from transforms.tagging.bucket_files import write_levels
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.taxonomy.hierarchy import Taxonomy
 
 

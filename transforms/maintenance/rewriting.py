@@ -17,7 +17,7 @@ from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile, EarlierIds, Run, Snapshot
 from transforms.table.versions import TableError
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 _COUNTED = ["status", "reason", "tagger_id"]
 """Columns of the ledger that the counts of a run depend on."""

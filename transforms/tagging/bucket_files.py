@@ -16,7 +16,8 @@ from transforms.schemas.tables import PER_BUCKET
 from transforms.table.content import comparable_digest
 from transforms.table.snapshots import DataFile
 from transforms.tagging.kept_rows import KeptIds, kept_ids
-from transforms.tagging.outcomes import PriorOutcomes, added_tracks
+from transforms.tagging.outcomes.assembled import added_tracks
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from transforms.tagging.bucket_faults import (
     score_faults,
 )
 from transforms.tagging.evidence import OFFENDERS, Evidence, RejectedTrack
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 REJECTED, UNAVAILABLE, UNKNOWN, REMOVED = "rejected", "unavailable", "unknown", "removed"
 """Names of the gates that count tracks of the ledger."""

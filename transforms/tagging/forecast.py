@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from transforms.schemas.fusion import FUSION_ID, SAID_ID
 from transforms.table.snapshots import DEFERRED, Run
-from transforms.tagging.outcomes import KEPT_IDS, MISSING, PriorOutcomes, Unsettled, lacking_parameters
+from transforms.tagging.outcomes.of_parent import lacking_parameters
+from transforms.tagging.outcomes.prior import KEPT_IDS, MISSING, PriorOutcomes
+from transforms.tagging.outcomes.unsettled import Unsettled
 
 CAUSES = (
     "new",

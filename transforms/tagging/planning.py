@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from transforms.extraction.source import CHUNK_TRACKS, Chunk, Source
 from transforms.tagging.forecast import Forecast, forecast_bucket
-from transforms.tagging.outcomes import PriorOutcomes, Unsettled, unsettled
+from transforms.tagging.outcomes.prior import PriorOutcomes
+from transforms.tagging.outcomes.unsettled import Unsettled, unsettled
 
 
 class BucketPlan(NamedTuple):

@@ -13,7 +13,7 @@ from transforms.formats.grouped_rows import GroupedRows, GroupWriter
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import Scratch
 from transforms.tagging.forecast import LISTED_BYTES
-from transforms.tagging.outcomes import MISSING
+from transforms.tagging.outcomes.prior import MISSING
 
 UNLISTED = "unlisted"
 """Source version of a file in a folder that the job has no permission to list, or that is outside of the roots."""

@@ -44,7 +44,7 @@ from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale, tracks_of
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import DataFile, Run, Snapshot
 from transforms.table.versions import read_table_metadata
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.telemetry.phases import phase
 
 _PASSED = GateLimits(max_reject_ratio=1, max_unavailable_ratio=1, max_removed_ratio=1, others={"unknown": math.inf})

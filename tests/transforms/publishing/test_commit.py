@@ -21,7 +21,7 @@ from transforms.table.reader import open_snapshot
 from transforms.table.snapshots import Ids, Run, current_snapshot, snapshot_numbers
 from transforms.table.versions import open_table
 from transforms.tagging.bucket_files import write_table_file
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 
 IDS = Ids(feature_id="fs-1", embedding_id="em-1", tagger_id="tg-1", taxonomy_id="tx-1")
 

@@ -7,7 +7,7 @@ import pytest
 from transforms.schemas.catalog import CATALOG, FILE, ROW
 from transforms.table.content import comparable_digest
 from transforms.tagging.assembly import PublishedRows, assemble_bucket
-from transforms.tagging.outcomes import OUTCOME
+from transforms.tagging.outcomes.prior import OUTCOME
 from transforms.taxonomy.hierarchy import Taxonomy
 
 TAXONOMY = Taxonomy.from_json(

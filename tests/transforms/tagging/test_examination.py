@@ -11,7 +11,7 @@ from transforms.tagging.assembly import PublishedRows, assemble_bucket
 from transforms.tagging.bucket_faults import FAULT_GATES
 from transforms.tagging.evidence import Evidence
 from transforms.tagging.examination import BucketExaminer
-from transforms.tagging.outcomes import PriorOutcomes
+from transforms.tagging.outcomes.prior import PriorOutcomes
 from transforms.tagging.tagger import ids_of
 
 TRACKS = [t for t in range(60) if group_numbers([track_id(t)], BUCKETS)[0] == 1]

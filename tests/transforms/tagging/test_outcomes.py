@@ -11,7 +11,9 @@ from transforms.extraction.kill_history import KILLED
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import PART
 from transforms.table.snapshots import Ids
-from transforms.tagging.outcomes import MISSING, PriorOutcomes, assembled, unsettled
+from transforms.tagging.outcomes.assembled import assembled
+from transforms.tagging.outcomes.prior import MISSING, PriorOutcomes
+from transforms.tagging.outcomes.unsettled import unsettled
 from transforms.tagging.part_files import write_part
 from transforms.tagging.planning import plan_chunks
 from transforms.tagging.tagger import ids_of

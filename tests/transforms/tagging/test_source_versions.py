@@ -12,7 +12,7 @@ from transforms import storage
 from transforms.storage import SourceRoots
 from transforms.storage.scratch import open_scratch
 from transforms.tagging import source_versions
-from transforms.tagging.outcomes import MISSING
+from transforms.tagging.outcomes.prior import MISSING
 from transforms.tagging.source_versions import UNLISTED, VersionedOnDisk
 
 FOLDERS, NAMES = ("a", "b", "./a", "a/c", "gone", "secret"), ("1.wav", "2.wav", "3.wav", "ü.wav")
