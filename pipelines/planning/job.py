@@ -18,7 +18,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import REFUSED, CommandFailed, UsageError, checked
 from pipelines.waves.tagging import TagStages
 from transforms.levels.writing import planned_compaction
-from transforms.publishing.gates import GateLimits
+from transforms.publishing.gates import GATE_BY_NAME, GateLimits
 from transforms.storage.scratch import open_scratch
 from transforms.tagging.changes import TableChanges
 from transforms.tagging.choice import Budget
@@ -138,10 +138,10 @@ def _require_few_known_rejects(forecast: Forecast, limits: GateLimits) -> None:
     Raises:
       CommandFailed: too many tracks are rejected without being read again.
     """
-    rejected, limit = forecast.known_rejects, limits.max_reject_ratio
-    if rejected > limit * forecast.tried:
+    gate, rejected = GATE_BY_NAME["rejected"], forecast.known_rejects
+    if forecast.tried and rejected / forecast.tried > (limit := gate.limit(limits)):
         raise CommandFailed(
-            f"gate rejected would refuse this run: {rejected} of {forecast.tried} tracks were rejected by earlier runs "
+            f"gate {gate.name} would refuse this run: {rejected} of {forecast.tried} tracks were rejected by earlier runs "
             f"and are not read again, more than the fraction {limit:.4g}: correct their files, uris or --catalog-root, "
             "give --retry-rejects to read them again, or raise --max-reject-ratio",
             REFUSED,
