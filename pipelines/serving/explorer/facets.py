@@ -16,14 +16,20 @@ from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids_with_narrower, taxonomy_rows_of
+from transforms.schemas.parameters import PARAMETER_NAMES
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
 MOST_BINS = 32
 MOST_HISTOGRAMS = 12
 SHOWN_TAGS = 60
-_PLAIN = frozenset({"sample_rate", "channels"})
-"""Columns of facts about files, which nobody searches by."""
+SEARCHED = (
+    *("year", "duration_s", "tempo_bpm", "energy", "danceability", "loudness_lufs", "beats_per_bar"),
+    *("onset_rate_hz", "stereo_width"),
+)
+"""Columns that people search by, the most usual first. Those of the catalog's own come after them."""
+_UNSEARCHED = frozenset({"sample_rate", "channels", *PARAMETER_NAMES}) - {*SEARCHED}
+"""Columns of facts about files, confidences and details of measurements."""
 
 _FACETS = {
     "total": 812,
@@ -61,7 +67,7 @@ def bins_of(low: float, high: float, is_integer: bool) -> Bins:
 
 
 def facet_columns(opened: OpenSnapshot) -> list[str]:
-    """The columns that get a histogram: numbers of which the snapshot has any, at most `MOST_HISTOGRAMS`."""
+    """The columns that get a histogram, in their order: numbers that people search by, at most `MOST_HISTOGRAMS`."""
     return list(bins_by_column(opened))
 
 
@@ -70,9 +76,20 @@ def bins_by_column(opened: OpenSnapshot) -> Mapping[str, Bins]:
     return once(opened, "bins", lambda: _measured(opened))
 
 
+def searched_columns(columns: Mapping[str, pa.DataType]) -> list[str]:
+    """The columns of numbers that people search by, at most `MOST_HISTOGRAMS`.
+
+    >>> searched_columns({"sample_rate": pa.int32(), "bpm": pa.float64(), "energy": pa.float32(), "year": pa.int16()})
+    ['year', 'energy', 'bpm']
+    """
+    numbers = [name for name in paging.number_columns(columns) if name not in _UNSEARCHED]
+    first = [name for name in SEARCHED if name in numbers]
+    return [*first, *(name for name in numbers if name not in first)][:MOST_HISTOGRAMS]
+
+
 def _measured(opened: OpenSnapshot) -> dict[str, Bins]:
     """Column -> its bins, between the quantiles 0.002 and 0.998, so that a few wrong values do not hide the others."""
-    names = [name for name in paging.number_columns(opened.columns) if name not in _PLAIN][:MOST_HISTOGRAMS]
+    names = searched_columns(opened.columns)
     if not names:
         return {}
     parts = [f"quantile_cont({_number(name)}, [0.002, 0.998]) AS {paging.identifier(name)}" for name in names]

@@ -55,31 +55,50 @@ export function duration(seconds) {
   return parts[0] ? `${parts[0]}:${texts[1]}:${texts[2]}` : `${parts[1]}:${texts[2]}`;
 }
 
-const LABELS = { bpm: "Tempo", duration_s: "Length", tempo_bpm: "Tempo", loudness_lufs: "Loudness", key: "Key" };
+const LABELS = {
+  bpm: "Tempo in the catalog",
+  duration_s: "Length",
+  tempo_bpm: "Tempo",
+  loudness_lufs: "Loudness",
+  loudness_range_lu: "Loudness range",
+  true_peak_dbtp: "True peak",
+  tuning_cents: "Tuning",
+  onset_rate_hz: "Onsets",
+  silence_ratio: "Silence",
+  leading_silence_s: "Silence at the start",
+  trailing_silence_s: "Silence at the end",
+  clipped_ratio: "Clipped",
+};
 
 /** A column's name for people: `duration_s` is Length. */
 export function columnLabel(name) {
   return LABELS[name] ?? name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
 }
 
+const UNITS = [
+  ["_db", " dB"],
+  ["_dbtp", " dBTP"],
+  ["_rate_hz", " a second"],
+  ["_hz", " Hz"],
+  ["_lufs", " LUFS"],
+  ["_lu", " LU"],
+  ["_cents", " cents"],
+  ["_s", " s"],
+];
+
 /** A value of a column, with its unit where the name tells it. */
 export function columnValue(name, value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "object")
     return Array.isArray(value) ? value.map((one) => columnValue("", one)).join(", ") : JSON.stringify(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
   if (name === "duration_s") return duration(value);
   if (name === "year") return String(value);
+  if (name.endsWith("bpm")) return `${Math.round(value)} bpm`;
+  if (name.endsWith("_ratio")) return percent(value);
   if (name === "sample_rate") return `${count(value)} Hz`;
-  const unit = name.endsWith("bpm")
-    ? " bpm"
-    : name.endsWith("_db")
-      ? " dB"
-      : name.endsWith("_hz")
-        ? " Hz"
-        : name.endsWith("_lufs")
-          ? " LUFS"
-          : "";
+  const unit = UNITS.find(([end]) => name.endsWith(end))?.[1] ?? "";
   return SHORT.format(value).replace("-", "−") + unit;
 }
 

@@ -1,9 +1,9 @@
 // One track, one artist.
 
 import { address, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural, viewHead } from "../dom.js";
-import { trackRow } from "./results.js";
-
 import { tagCards } from "./bars.js";
+import { trackRow } from "./results.js";
+import { soundLines } from "./sound.js";
 
 const SOURCES = {
   model: "by the model",
@@ -130,7 +130,7 @@ export async function trackView(context, parameters) {
         "section",
         { class: "card" },
         h("h2", { class: "label" }, "Sound"),
-        facts(found.parameters.map((name) => [columnLabel(name), columnValue(name, track[name])])),
+        facts(soundLines(track, found.parameters)),
       )
     : null;
   const catalog = words.length

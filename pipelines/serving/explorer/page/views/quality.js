@@ -169,7 +169,7 @@ export async function qualityView(context) {
     ),
     h(
       "div",
-      { class: "columns" },
+      { class: "columns table-first" },
       h("section", { class: "card" }, h("h2", { class: "label" }, "Tags on held-out tracks"), table),
       h(
         "div",

@@ -5,13 +5,12 @@ import { address, colourOf, columnValue, duration, h, signed } from "../dom.js";
 /** One track of a list. `most`: the greatest contribution of the list, for the bars of the reasons. */
 export function trackRow(context, row, most = 0) {
   const { player, playlist, tagNames, categories } = context;
+  const tempo = row.tempo_bpm ?? row.bpm ?? null;
   const facts = [
     row.year,
     duration(row.duration_s),
-    ...context.start.facets
-      .filter((name) => !["year", "duration_s"].includes(name) && row[name] !== null && row[name] !== undefined)
-      .slice(0, 2)
-      .map((name) => columnValue(name, row[name])),
+    tempo === null ? null : columnValue("tempo_bpm", tempo),
+    row.key,
   ];
   const shown = row.why?.length ? 5 : 7;
   const tags = (row.top_tags ?? []).slice(0, shown).map(({ tag, score }) =>
