@@ -141,9 +141,9 @@ def _require_few_known_rejects(forecast: Forecast, limits: GateLimits) -> None:
     gate, rejected = GATE_BY_NAME["rejected"], forecast.known_rejects
     if forecast.tried and rejected / forecast.tried > (limit := gate.limit(limits)):
         raise CommandFailed(
-            f"gate {gate.name} would refuse this run: {rejected} of {forecast.tried} tracks were rejected by earlier runs "
-            f"and are not read again, more than the fraction {limit:.4g}: correct their files, uris or --catalog-root, "
-            "give --retry-rejects to read them again, or raise --max-reject-ratio",
+            f"gate {gate.name} would refuse this run: {rejected} of {forecast.tried} tracks were rejected by earlier "
+            f"runs and are not read again, more than the fraction {limit:.4g}: correct their files, uris or "
+            "--catalog-root, give --retry-rejects to read them again, or raise --max-reject-ratio",
             REFUSED,
         )
 
