@@ -103,7 +103,8 @@ def test_a_hundred_kills_of_tag(world, tmp_path):
     kill_tag(world, tmp_path, 100, seed=2)
 
 
-def test_ten_kills_of_the_part_that_publishes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("nights", [5, pytest.param(25, marks=pytest.mark.long)])
+def test_kills_of_the_part_that_publishes(tmp_path, monkeypatch, nights):
     """Each night a run is finished, `publish` is killed at one of its accesses to the storage, and is run again."""
     bundle, table, begun = nightly_bundle(tmp_path / "bundle"), tmp_path / "table", [{"same": "1", "bad-1": "1"}]
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
@@ -112,7 +113,7 @@ def test_ten_kills_of_the_part_that_publishes(tmp_path, monkeypatch):
     words = ["publish", table, "--max-reject-ratio", 1, "--max-removed-ratio", 1, "--quiet"]
     entry = "tests.support.killed_command:main"
     with forked_commands(tmp_path / "log.txt", "pipelines.jobs.publish", entry=entry) as commands:
-        for night in range(10):
+        for night in range(nights):
             begun.append({"same": "1", f"new-{night}": "1", "bad-1": str(night)})
             leave_unpublished(str(table), begun[-1], bundle)
             assert commands.run(pick.randrange(70), pick.choice(["before", "after"]), *words) == -9

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
@@ -15,7 +17,6 @@ from pipelines.terminal import signals
 from tests.support.published import fake_bundle, publish_table
 from tests.support.tiny import tiny_dataset
 from tests.support.waiting import PATIENCE_S, wait_until
-from tests.support.world import make_world
 from transforms.telemetry import kept_work
 
 
@@ -78,9 +79,12 @@ def wait_for(condition, process):
         pytest.param(signal.SIGTERM, 143, "ended by SIGTERM", marks=pytest.mark.long),
     ],
 )
-def test_tag_is_ended_in_the_middle(tmp_path, number, code, word):
-    world, table = make_world(tmp_path / "w", 60), tmp_path / "table"
-    words = ["tag", "--catalog", str(world.catalog), "--catalog-root", str(world.folder), "--model", str(world.bundle)]
+def test_tag_is_ended_in_the_middle(world, tmp_path, number, code, word):
+    rows, catalog, table = world.rows(), tmp_path / "catalog.parquet", tmp_path / "table"
+    ids = [f"{track}-{turn}" for turn in range(4) for track in rows["track_id"].to_pylist()]
+    many = pa.concat_tables([rows] * 4)  # enough chunks that the job is still running
+    pq.write_table(many.set_column(many.column_names.index("track_id"), "track_id", [ids]), catalog)
+    words = ["tag", "--catalog", str(catalog), "--catalog-root", str(world.folder), "--model", str(world.bundle)]
     process = start([*words, "--table", str(table), "--chunk-tracks", "2", "--max-reject-ratio", "0.9", "--quiet"])
     wait_for(lambda: len(list(table.glob("work/*/*.parquet"))) >= 2, process)
     children = below(process.pid)

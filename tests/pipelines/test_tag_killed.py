@@ -47,7 +47,7 @@ def _kill_after(process: subprocess.Popen[bytes], table: Path, parts: int) -> se
 
 
 def test_killed_run_is_finished_by_the_next_without_decoding_again(tmp_path: Path) -> None:
-    world, table = make_world(tmp_path / "w", 30), tmp_path / "table"
+    world, table = make_world(tmp_path / "w", 20), tmp_path / "table"
     rows = world.rows()
     old, grown = tmp_path / "old.parquet", tmp_path / "grown.parquet"
     pq.write_table(rows.slice(0, 4), old)

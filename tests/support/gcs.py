@@ -31,7 +31,8 @@ def _go() -> str:
 
 def _build() -> Path:
     """The emulator's binary, built once per content of its source, also where several test processes ask for it."""
-    text = b"".join((SOURCE / name).read_bytes() for name in ("main.go", "go.mod", "go.sum"))
+    sources = sorted(path for path in SOURCE.rglob("*") if path.name in ("go.mod", "go.sum") or path.suffix == ".go")
+    text = b"".join(path.read_bytes() for path in sources)
     binary = BUILT / f"gcs-emulator-{hashlib.sha256(text).hexdigest()[:16]}"
     BUILT.mkdir(exist_ok=True)
     with (BUILT / "gcs-emulator.lock").open("w") as lock:

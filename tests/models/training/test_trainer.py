@@ -37,6 +37,7 @@ def test_prevalence_ranks_nothing(built):
     assert built.metrics["macro"]["prevalence"]["test"]["roc_auc"] == 0.5
 
 
+@pytest.mark.long
 def test_same_seed_same_weights(built, dataset):
     from models.trunks.keras_trunk import digest_of
 

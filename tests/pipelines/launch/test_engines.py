@@ -40,11 +40,13 @@ def by_default(world, tmp_path_factory):
     "flags",
     [
         "--runner=DirectRunner",
-        "--runner=DirectRunner --direct_num_workers=1",
-        "--runner=direct --direct_running_mode=in_memory",
-        pytest.param(
-            "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2",
-            marks=pytest.mark.long,
+        *(
+            pytest.param(flags, marks=pytest.mark.long)
+            for flags in (
+                "--runner=DirectRunner --direct_num_workers=1",
+                "--runner=direct --direct_running_mode=in_memory",
+                "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2",
+            )
         ),
     ],
 )

@@ -133,8 +133,10 @@ def test_what_a_child_does_to_itself_is_a_crash_and_no_fault_of_the_machine(pois
 
 @pytest.mark.parametrize("pill", [b"surprise", b"busy reject", b"busy crash", b"busy loop"], ids=bytes.decode)
 def test_the_processor_time_of_a_reject_is_told(poisoned, impatient, pill):
+    """The clock ends the endless loop, which has little of the processor on a busy machine."""
     spent_us = (impatient if pill in SLOW else poisoned).submit(pill).exception().core_us
-    assert (spent_us > 100_000) == (pill != b"surprise") and 0 <= spent_us < 2 * IMPATIENT.wall_s * 1e6
+    much_us = 10_000 if pill == b"busy loop" else 100_000
+    assert (spent_us > much_us) == (pill != b"surprise") and 0 <= spent_us < 2 * IMPATIENT.wall_s * 1e6
 
 
 def test_a_second_try_tells_the_time_of_both():
