@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ import hypothesis
 import pytest
 
 from tests.support.gcs import gcs, gcs_server  # noqa: F401 - fixtures
-from tests.support.quick_beam import keep_what_beam_finds
 from tests.support.sealed import sealed_dataset, sealed_tables  # noqa: F401 - fixtures
 from tests.support.world import SHARED, World, make_world
 
@@ -43,15 +41,6 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith(INHERITED)]:
             patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_beam() -> Iterator[None]:
-    """Small jobs cost a quarter less; where no test module imports Beam, none is run in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        if "apache_beam" in sys.modules:
-            keep_what_beam_finds(patch)
         yield
 
 
