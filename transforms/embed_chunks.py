@@ -15,7 +15,7 @@ from apache_beam.typehints import no_annotations
 from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, counted, part_row
-from transforms.extraction.heard_beats import BeatListener, with_beats
+from transforms.extraction.heard_beats import BeatListener, excerpt_of, with_beats
 from transforms.extraction.source import Chunk
 from transforms.extraction.tally import EMBEDDED
 from transforms.features.parameters.spec import ParametersSpec
@@ -84,8 +84,9 @@ class EmbedSettings:
         The network is loaded at the first chunk with an excerpt, see `_LazyEmbedder`.
         """
         tracks = list(counted(extractor.extract(chunk), work))
-        has_excerpt = any(track.features is not None and track.features.beat_mels is not None for track in tracks)
-        return with_beats(tracks, self.load_beats(), work) if self.load_beats is not None and has_excerpt else tracks
+        if self.load_beats is None or all(excerpt_of(track) is None for track in tracks):
+            return tracks
+        return with_beats(tracks, self.load_beats(), work)
 
     def extractor(self) -> ChunkExtractor:
         """What extracts the chunks."""

@@ -90,7 +90,12 @@ class BeatBundle:
         texts = {name: getattr(self, name) for name in ("name", "digest", "opset", "source", "licence")}
         network = {**texts, "input": self.given.to_json(), "ends": self.ends._asdict()}
         trial = dataclasses.asdict(self.trial)
-        return {"schema_version": SCHEMA_VERSION, "kind": KIND, KIND: {**network, "trial": trial}, "beats_id": self.beats_id}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            KIND: {**network, "trial": trial},
+            "beats_id": self.beats_id,
+        }
 
 
 def spec_of_document(document: Any) -> tuple[BeatInput, Ends]:
@@ -198,7 +203,8 @@ def _read(url: str) -> tuple[BeatBundle, bytes]:
         raise BundleError(f"{url}: {NETWORK_FILE} has SHA-256 {found}, but the network is {bundle.digest}")
     if stated != bundle.beats_id:
         raise BundleError(
-            f"{url} has beats_id {stated}, but this version makes {bundle.beats_id} of the same network: import it again"
+            f"{url} has beats_id {stated}, but this version makes {bundle.beats_id} of the same network: import it "
+            "again"
         )
     return bundle, onnx
 
@@ -225,7 +231,9 @@ def load_beat_network(url: str, beats_id: str, *, parallel: int = 1) -> BeatNetw
 def _load(url: str, beats_id: str, parallel: int) -> BeatNetwork:
     bundle, onnx = _read(url)
     if bundle.beats_id != beats_id:
-        raise BundleError(f"{url} has beats_id {bundle.beats_id}, but the run was planned with {beats_id}: run it again")
+        raise BundleError(
+            f"{url} has beats_id {bundle.beats_id}, but the run was planned with {beats_id}: run it again"
+        )
     check_self_contained(onnx)
     return BeatNetwork(onnx, bundle.given, bundle.ends, bundle.trial.batch, parallel=parallel)
 
@@ -247,9 +255,9 @@ def beat_card(bundle: BeatBundle) -> str:
             "",
             "## Trial",
             "",
-            f"Of {trial.patterns} patterns of drums in 4/4, it hears the tempo of {trial.right_tempi} (or half or twice "
-            f"that), and the metre of {trial.right_metres}. {noise} The patterns are easier than music: the trial shows "
-            "that the declared input fits the network, not how good it is.",
+            f"Of {trial.patterns} patterns of drums in 4/4, it hears the tempo of {trial.right_tempi} (or half or "
+            f"twice that), and the metre of {trial.right_metres}. {noise} The patterns are easier than music: the "
+            "trial shows that the declared input fits the network, not how good it is.",
             "",
             "## Confidence",
             "",

@@ -70,12 +70,14 @@ def _checked_batch(network: BeatNetwork, given: BeatInput, ends: Ends) -> int:
     )
     if not fits:
         raise BundleError(
-            f"the input {ends.input!r:.60} has shape {list(shape)}, but [n, {wanted[0]}, {wanted[1]}] is declared: give "
-            "the network's chunk_frames and n_mels in --spec"
+            f"the input {ends.input!r:.60} has shape {list(shape)}, but [n, {wanted[0]}, {wanted[1]}] is declared: "
+            "give the network's chunk_frames and n_mels in --spec"
         )
     batch = shape[0] if isinstance(shape[0], int) else 1
     if not 1 <= batch <= MOST_BATCH:
-        raise BundleError(f"the network takes {batch} chunks at once: export it for 1 to {MOST_BATCH}, or for any number")
+        raise BundleError(
+            f"the network takes {batch} chunks at once: export it for 1 to {MOST_BATCH}, or for any number"
+        )
     return int(batch)
 
 
@@ -83,7 +85,9 @@ def _check_values(logits: list[tuple[np.ndarray, np.ndarray]], given: BeatInput)
     for name in range(2):
         values = np.concatenate([one[name] for one in logits])
         if not np.isfinite(values).all():
-            raise BundleError("the network's output for noise and drums is not finite: check its weights and its export")
+            raise BundleError(
+                "the network's output for noise and drums is not finite: check its weights and its export"
+            )
         if name == 0 and values.max() == values.min():
             raise BundleError(f"the network's logits of beats are all {values[0]:.4g}: check its export")
 
@@ -94,8 +98,8 @@ def _check_alone(network: BeatNetwork, excerpts: list[np.ndarray], logits: list[
         change = max(float(np.abs(one - other).max()) for one, other in zip(alone, together, strict=True))
         if change > TOLERANCE:
             raise BundleError(
-                f"a logit changes by {change:.3g} with the other chunks of its batch: export the network for inference, "
-                "with fixed statistics of its normalisations"
+                f"a logit changes by {change:.3g} with the other chunks of its batch: export the network for "
+                "inference, with fixed statistics of its normalisations"
             )
 
 

@@ -51,7 +51,9 @@ def opset_of(model: bytes) -> int | None:
     versions: list[int] = []
     for number, entry in _fields(memoryview(model)):
         if number == _OPSET_IMPORT and isinstance(entry, memoryview):
-            fields = {field: bytes(value) if isinstance(value, memoryview) else value for field, value in _fields(entry)}
+            fields = {
+                field: bytes(value) if isinstance(value, memoryview) else value for field, value in _fields(entry)
+            }
             if fields.get(1, b"") in (b"", b"ai.onnx") and isinstance(version := fields.get(2, 0), int):
                 versions.append(version)
     return max(versions, default=None)

@@ -99,7 +99,9 @@ def run_beats(args: Arguments, beam_args: list[str]) -> Answer:
     except BundleError as error:
         raise CommandFailed(f"{args.onnx}: {error}") from error
     trial = bundle.trial
-    right = f"it hears the tempo of {trial.right_tempi} and the metre of {trial.right_metres} of {trial.patterns} patterns"
+    right = (
+        f"it hears the tempo of {trial.right_tempi} and the metre of {trial.right_metres} of {trial.patterns} patterns"
+    )
     noise = ", and a beat in white noise" if trial.hears_noise else ""
     return Answer(
         text=f"bundle {args.output}: network {bundle.name}, {bundle.beats_id}; {right} of drums{noise}",

@@ -52,8 +52,8 @@ def parameters_of_run(
         return None, False
     if beats is None and (known := earlier.get("beats")) is not None:
         raise UsageError(
-            f"the last snapshot was measured with the network of beats {known['beats_id']}: give its bundle as --beats, "
-            "or --beats none to measure without a network from now on"
+            f"the last snapshot was measured with the network of beats {known['beats_id']}: give its bundle as "
+            "--beats, or --beats none to measure without a network from now on"
         )
     of = loudness or earlier.get("loudness", "excerpt")
     spec = checked(ParametersSpec.from_json, {"measures": wanted, "loudness": of})

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,3 +100,67 @@ def test_tempi_and_metres_are_the_networks(heard: Path, network: Path) -> None:
         "tracks_with_heard_tempo": 3,
         "tracks_with_heard_metre": 3,
     } == counters(snapshot, "extract")
+
+
+def test_a_network_that_comes_later_is_planned_and_embeds_nothing(
+    world: World,
+    catalog: Path,
+    plain: Path,
+    heard: Path,
+    network: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = open_snapshot(str(plain)).manifest.run
+    assert set(before.parameters) == {"parameters_id", "measures", "loudness"}, "as in earlier versions"
+    table = tmp_path / "table"
+    shutil.copytree(plain, table)
+    flags = ("--allow-root", str(catalog.parent), "--beats", str(network))
+    capsys.readouterr()
+    assert tag_code(world, table, *flags, "--plan", "--measure", "6", "--json", catalog=catalog) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["tracks"]["stale"]["parameters"], plan["tracks"]["actions"]["extract"]) == (6, 6)
+    assert plan["tracks"]["without_parameters"] == 6 and plan["cost"]["core_hours"] > 0
+    then = run(world, catalog, table, "--beats", str(network))
+    assert (counters(then, "embed").get("tracks", 0), then.run.counts["carried"]) == (0, 6)
+    assert then.run.content_hash == open_snapshot(str(heard)).manifest.run.content_hash
+    assert main(["verify", str(table)]) == 0 and main(["describe", str(table), "--parameters"]) == 0
+    assert ParametersSpec(beats=read_beat_bundle(str(network)).spec).parameters_id in capsys.readouterr().out
+    assert tag_code(world, table, "--allow-root", str(catalog.parent), "--plan", catalog=catalog) == 2
+    assert "give its bundle as --beats, or --beats none" in capsys.readouterr().err
+    back = run(world, catalog, table, "--beats", "none")
+    assert back.run.content_hash == before.content_hash
+
+
+@pytest.mark.long
+def test_rows_do_not_depend_on_chunks_workers_and_kills(
+    world: World, catalog: Path, heard: Path, network: Path, tmp_path: Path
+) -> None:
+    wanted = tracks(heard)
+    flags = ["--allow-root", str(catalog.parent), "--beats", str(network), "--buckets", "2"]
+    run(world, catalog, tmp_path / "one", *flags[2:], "--chunk-tracks", "1", "--direct_num_workers", "1")
+    words = ["tag", "--catalog", str(catalog), "--model", str(world.bundle), "--table", str(tmp_path / "killed")]
+    killed = [sys.executable, "-m", "tests.support.killed_tag", "1", *words, *flags, "--max-reject-ratio", "0.9"]
+    assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+    assert list((tmp_path / "killed").glob("work/bucket=*/*.parquet")), "one wave of extraction has left its part files"
+    then = run(world, catalog, tmp_path / "killed", *flags[2:], "--chunk-tracks", "3", "--direct_num_workers", "2")
+    assert 0 < counters(then, "extract")["tracks_read"] < len(wanted)
+    assert tracks(tmp_path / "one") == tracks(tmp_path / "killed") == wanted
+
+
+def test_flags_that_do_not_fit(
+    world: World, catalog: Path, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, code, message in (
+        (("--beats", str(network), "--parameters", "none"), 2, "no parameters are measured: add --parameters default"),
+        (
+            ("--beats", str(world.bundle)),
+            1,
+            "holds no network of beats: give the output of `catalog-tagger import-model",
+        ),
+        (("--beats", str(tmp_path / "nowhere")), 1, "no such folder"),
+        (("--model", str(network)), 1, "holds a network of beats, not a trunk: give it to `tag --beats`"),
+    ):
+        assert tag_code(world, tmp_path / "table", *flags, "--plan", catalog=catalog) == code, flags
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "table").exists()

@@ -1,14 +1,14 @@
 """ONNX networks with the signature of Beat This!, made without training: logits from rises of the mels.
 
-A beat is a rise of the lowest bands, as of a bass drum. A downbeat is a beat after which the highest bands keep sounding,
-as after a cymbal.
+A beat is a rise of the lowest bands, as of a bass drum. A downbeat is a beat after which the highest bands keep
+sounding, as after a cymbal.
 """
 
 import numpy as np
 
 FRAMES, MELS = 1_500, 128
 LOW, HIGH = (0, 5), (90, 128)
-FLOAT, DOUBLE, INT64 = 1, 11, 7
+FLOAT, DOUBLE = 1, 11
 
 
 def beat_network(
@@ -19,7 +19,6 @@ def beat_network(
     beat_gain=2.0,
     last_axis=False,
     across=False,
-    change=lambda nodes: nodes,
 ) -> bytes:
     """The file of a network: float32 [n, frames, 128] -> two of float32 [n, frames].
 
@@ -31,7 +30,6 @@ def beat_network(
       beat_gain: factor of the logits of beats.
       last_axis: whether outputs have a last axis of 1.
       across: whether logits depend on the other chunks of a batch.
-      change: replaces the nodes of the graph.
     """
     from onnx import helper, numpy_helper
 
@@ -48,7 +46,7 @@ def beat_network(
         **{f"from {move}": [8 + move] for move in (-3, -2, 1, 6)},
         **{f"to {move}": [move - 8] for move in (-3, -2, 1, 6)},
     }
-    numbers = {"gain": beat_gain, "bias": -3.0 * beat_gain, "down gain": 4.0, "down bias": -4.0 * 3.2, "end": 1e9}
+    numbers = {"gain": beat_gain, "bias": -3.0 * beat_gain, "down gain": 4.0, "down bias": -4.0 * 3.2}
     initializers = [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()]
     initializers += [numpy_helper.from_array(np.array(value, dtype), name) for name, value in numbers.items()]
 
@@ -90,7 +88,7 @@ def beat_network(
         nodes.append(helper.make_node(*shape_of, [name]))
     outputs = [helper.make_tensor_value_info(name, kind, None) for name in (beat, downbeat)]
     graph = helper.make_graph(
-        change(nodes), "beats", [helper.make_tensor_value_info(spect, kind, shape)], outputs, initializers
+        nodes, "beats", [helper.make_tensor_value_info(spect, kind, shape)], outputs, initializers
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return bytes(model.SerializeToString())

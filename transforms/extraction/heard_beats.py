@@ -23,8 +23,7 @@ class BeatListener(Protocol):
 
 def with_beats(tracks: Sequence[ExtractedTrack], network: BeatListener, work: Work) -> list[ExtractedTrack]:
     """The tracks with what the network hears, and without its input. Its processor time counts as extraction."""
-    excerpts = [track.features.beat_mels for track in tracks if track.features is not None]
-    asked = [excerpt for excerpt in excerpts if excerpt is not None]
+    asked = [excerpt for excerpt in map(excerpt_of, tracks) if excerpt is not None]
     with CoreTime() as core:
         answers = network.hear(asked) if asked else []
     heard = iter(answers)
@@ -40,9 +39,15 @@ def with_beats(tracks: Sequence[ExtractedTrack], network: BeatListener, work: Wo
     return told
 
 
+def excerpt_of(track: ExtractedTrack) -> np.ndarray | None:
+    """What the network gets of a track; None if there is nothing to hear."""
+    return None if track.features is None else track.features.beat_mels
+
+
 def _told(track: ExtractedTrack, heard: Iterator[HeardRhythm | None]) -> ExtractedTrack:
     features = track.features
-    if features is None or features.beat_mels is None or features.parameters is None:
+    if features is None or features.beat_mels is None:
         return track
-    parameters = with_heard(features.parameters, next(heard))
+    answer = next(heard)
+    parameters = None if features.parameters is None else with_heard(features.parameters, answer)
     return dataclasses.replace(track, features=dataclasses.replace(features, parameters=parameters, beat_mels=None))

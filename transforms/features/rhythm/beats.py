@@ -126,9 +126,7 @@ def _other_octave(beat: Float32, beats: Float32, strength: Float32, bpm: float) 
     return 2.0 if bpm < _USUAL_BPM else 0.5
 
 
-def _metre(
-    beats: Float32, downbeats: Float32, period: float, logits: Float32
-) -> tuple[tuple[int, int] | None, float]:
+def _metre(beats: Float32, downbeats: Float32, period: float, logits: Float32) -> tuple[tuple[int, int] | None, float]:
     """The signature that most bars have, and the evidence for it: their share, times the mean probability."""
     if len(downbeats) <= FEWEST_BARS:
         return None, 0.0
