@@ -79,7 +79,9 @@ MAY_IMPORT = {
     "pipelines.jobs": (
         f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks models.beats {PURE}",
+    "pipelines.reading": (
+        f"terminal reports inputs querying serving launch checks models.bundles models.trunks models.beats {PURE}"
+    ),
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal models.bundles {PURE}",

@@ -26,7 +26,7 @@ def drum_pattern(bpm: float, seconds: float = _SECONDS) -> npt.NDArray[np.float3
         for sound in sounds:
             samples[at : at + len(sound)] += sound
     samples = samples[: round(seconds * RATE_HZ)]
-    return (0.5 * samples / np.abs(samples).max()).astype(np.float32)
+    return np.asarray(0.5 * samples / np.abs(samples).max(), np.float32)
 
 
 def noise(seconds: float = _SECONDS) -> npt.NDArray[np.float32]:

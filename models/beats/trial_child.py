@@ -4,6 +4,7 @@ Arguments: the declaration as JSON, and the bytes of address space. The network 
 """
 
 import contextlib
+import functools
 import json
 import resource
 import sys
@@ -36,8 +37,7 @@ def tried(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
     network = BeatNetwork(onnx, given, ends)
     batch = _checked_batch(network, given, ends)
     network = BeatNetwork(onnx, given, ends, batch)
-    sounds = [noise(_NOISE_S), *map(drum_pattern, TEMPI)]
-    excerpts = [mels for sound in sounds if (mels := beat_mels(sound[:, None], RATE_HZ, given)) is not None]
+    excerpts = _excerpts(given)
     try:
         logits = network.logits(excerpts)
     except BundleError:
@@ -54,6 +54,13 @@ def tried(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
     metres = sum(one is not None and one.signature == (4, 4) for one in heard[1:])
     facts = {"patterns": len(TEMPI), "right_tempi": sum(right), "right_metres": metres}
     return {"batch": batch, **facts, "hears_noise": heard[0] is not None}
+
+
+@functools.lru_cache(maxsize=1)
+def _excerpts(given: BeatInput) -> list[np.ndarray]:
+    """The network's input for noise and for each pattern, float16 [frames, mels] each."""
+    sounds = [noise(_NOISE_S), *map(drum_pattern, TEMPI)]
+    return [mels for sound in sounds if (mels := beat_mels(sound[:, None], RATE_HZ, given)) is not None]
 
 
 def _checked_batch(network: BeatNetwork, given: BeatInput, ends: Ends) -> int:

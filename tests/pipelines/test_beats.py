@@ -102,6 +102,7 @@ def test_tempi_and_metres_are_the_networks(heard: Path, network: Path) -> None:
     } == counters(snapshot, "extract")
 
 
+@pytest.mark.long
 def test_a_network_that_comes_later_is_planned_and_embeds_nothing(
     world: World,
     catalog: Path,
