@@ -134,19 +134,26 @@ def test_a_network_that_comes_later_is_planned_and_embeds_nothing(
 
 
 @pytest.mark.long
-def test_rows_do_not_depend_on_chunks_workers_and_kills(
+def test_rows_do_not_depend_on_chunks_and_workers(
     world: World, catalog: Path, heard: Path, network: Path, tmp_path: Path
 ) -> None:
-    wanted = tracks(heard)
-    flags = ["--allow-root", str(catalog.parent), "--beats", str(network), "--buckets", "2"]
-    run(world, catalog, tmp_path / "one", *flags[2:], "--chunk-tracks", "1", "--direct_num_workers", "1")
-    words = ["tag", "--catalog", str(catalog), "--model", str(world.bundle), "--table", str(tmp_path / "killed")]
-    killed = [sys.executable, "-m", "tests.support.killed_tag", "1", *words, *flags, "--max-reject-ratio", "0.9"]
+    flags = ("--beats", str(network), "--buckets", "2", "--chunk-tracks", "1", "--direct_num_workers", "1")
+    run(world, catalog, tmp_path / "table", *flags)
+    assert tracks(tmp_path / "table") == tracks(heard)
+
+
+@pytest.mark.long
+def test_a_killed_run_resumes(world: World, catalog: Path, heard: Path, network: Path, tmp_path: Path) -> None:
+    table, flags = tmp_path / "table", ["--beats", str(network), "--buckets", "2"]
+    words = ["tag", "--catalog", str(catalog), "--model", str(world.bundle), "--table", str(table), *flags]
+    further = ["--allow-root", str(catalog.parent), "--max-reject-ratio", "0.9"]
+    killed = [sys.executable, "-m", "tests.support.killed_tag", "1", *words, *further]
     assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
-    assert list((tmp_path / "killed").glob("work/bucket=*/*.parquet")), "one wave of extraction has left its part files"
-    then = run(world, catalog, tmp_path / "killed", *flags[2:], "--chunk-tracks", "3", "--direct_num_workers", "2")
+    assert list(table.glob("work/bucket=*/*.parquet")), "one wave of extraction has left its part files"
+    then = run(world, catalog, table, *flags, "--chunk-tracks", "3", "--direct_num_workers", "2")
+    wanted = tracks(heard)
     assert 0 < counters(then, "extract")["tracks_read"] < len(wanted)
-    assert tracks(tmp_path / "one") == tracks(tmp_path / "killed") == wanted
+    assert tracks(table) == wanted
 
 
 def test_flags_that_do_not_fit(

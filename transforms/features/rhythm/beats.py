@@ -107,7 +107,7 @@ def peaks(logits: Float32, frames_hz: float) -> Float32:
     left, middle, right = (logits[np.clip(at + move, 0, len(logits) - 1)].astype(np.float64) for move in (-1, 0, 1))
     bend = left - 2 * middle + right
     moved = np.divide(0.5 * (left - right), bend, out=np.zeros(len(at)), where=bend < 0)
-    return (at + np.clip(moved, -0.5, 0.5)).astype(np.float32)
+    return np.asarray(at + np.clip(moved, -0.5, 0.5), np.float32)
 
 
 def _probabilities(logits: Float32, places: Float32) -> Float32:
@@ -119,7 +119,8 @@ def _probabilities(logits: Float32, places: Float32) -> Float32:
 
 def _other_octave(beat: Float32, beats: Float32, strength: Float32, bpm: float) -> float:
     """2 if there is more between the beats than they alternate, 0.5 if less; if both are alike, what is more usual."""
-    between = float(_probabilities(beat, (beats[1:] + beats[:-1]) / 2).mean())
+    middles = np.asarray((beats[1:] + beats[:-1]) / 2, np.float32)
+    between = float(_probabilities(beat, middles).mean())
     alternating = abs(float(strength[::2].mean() - strength[1::2].mean()))
     if abs(between - alternating) > _CLEAR:
         return 2.0 if between > alternating else 0.5
