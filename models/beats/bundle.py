@@ -21,8 +21,8 @@ from transforms.formats.sealing import naming
 
 NETWORK_FILE, CARD_FILE, LICENCE_FILE = "beats.onnx", "MODEL_CARD.md", "LICENSE.txt"
 KIND = "beats"
-SCHEMA_VERSION = 3
-MOST_BYTES = 512 << 20
+BEATS_SCHEMA = 3
+MOST_NETWORK_BYTES = 512 << 20
 LOWEST_OPSET = 7
 """Earlier operators broadcast in another way."""
 
@@ -78,7 +78,7 @@ class BeatBundle:
     @property
     def beats_id(self) -> str:
         """Hash of the network, of what it takes, and of the decoder's version."""
-        return beats_id_of(self.digest, self.trial.batch, tuple(self.ends), self.given)
+        return beats_id_of(self.digest, self.trial.batch, self.ends, self.given)
 
     @property
     def spec(self) -> BeatSpec:
@@ -91,7 +91,7 @@ class BeatBundle:
         network = {**texts, "input": self.given.to_json(), "ends": self.ends._asdict()}
         trial = dataclasses.asdict(self.trial)
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": BEATS_SCHEMA,
             "kind": KIND,
             KIND: {**network, "trial": trial},
             "beats_id": self.beats_id,
@@ -165,8 +165,8 @@ def write_beat_bundle(
 
 
 def _checked_opset(onnx: bytes) -> int:
-    if len(onnx) > MOST_BYTES:
-        raise BundleError(f"the file has {len(onnx)} bytes: at most {MOST_BYTES} are read")
+    if len(onnx) > MOST_NETWORK_BYTES:
+        raise BundleError(f"the file has {len(onnx)} bytes: at most {MOST_NETWORK_BYTES} are read")
     opset = opset_of(onnx)
     if opset is None or opset < LOWEST_OPSET:
         raise BundleError(f"the network asks for opset {opset}: export it with opset {LOWEST_OPSET} or a later one")

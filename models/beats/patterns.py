@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 RATE_HZ = 44_100
-TEMPI = (72.0, 90.0, 108.0, 126.0, 144.0, 162.0)
+PATTERN_BPM = (72.0, 90.0, 108.0, 126.0, 144.0, 162.0)
 """Beats a minute of the patterns. They are in 4/4."""
 _SECONDS = 20.0
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from models.beats.network import BeatNetwork, Ends
-from models.beats.patterns import RATE_HZ, TEMPI, drum_pattern, noise
+from models.beats.patterns import PATTERN_BPM, RATE_HZ, drum_pattern, noise
 from models.bundles.trunk_bundle import BundleError
 from models.trunks.onnx_trunk import told
 from transforms.features.rhythm.beat_input import BeatInput
 from transforms.features.rhythm.beat_mels import beat_mels
 from transforms.features.rhythm.beats import SAME_TEMPO, HeardRhythm, decode
 
-TOLERANCE = 1e-3
+LOGIT_TOLERANCE = 1e-3
 """Largest change of a logit with the other chunks of its batch."""
 
 MOST_BATCH = 64
@@ -48,18 +48,18 @@ def tried(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
     if batch > 1:
         _check_alone(network, excerpts, logits)
     heard = [decode(beat, downbeat, given) for beat, downbeat in logits]
-    right = [_is_right(one, bpm) for one, bpm in zip(heard[1:], TEMPI, strict=True)]
+    right = [_is_right(one, bpm) for one, bpm in zip(heard[1:], PATTERN_BPM, strict=True)]
     if not any(right):
         raise BundleError(_nothing_heard(logits[1:]))
     metres = sum(one is not None and one.signature == (4, 4) for one in heard[1:])
-    facts = {"patterns": len(TEMPI), "right_tempi": sum(right), "right_metres": metres}
+    facts = {"patterns": len(PATTERN_BPM), "right_tempi": sum(right), "right_metres": metres}
     return {"batch": batch, **facts, "hears_noise": heard[0] is not None}
 
 
 @functools.lru_cache(maxsize=1)
 def _excerpts(given: BeatInput) -> list[np.ndarray]:
     """The network's input for noise and for each pattern, float16 [frames, mels] each."""
-    sounds = [noise(_NOISE_S), *map(drum_pattern, TEMPI)]
+    sounds = [noise(_NOISE_S), *map(drum_pattern, PATTERN_BPM)]
     return [mels for sound in sounds if (mels := beat_mels(sound[:, None], RATE_HZ, given)) is not None]
 
 
@@ -103,7 +103,7 @@ def _check_alone(network: BeatNetwork, excerpts: list[np.ndarray], logits: list[
     for excerpt, together in zip(excerpts, logits, strict=True):
         (alone,) = network.logits([excerpt])
         change = max(float(np.abs(one - other).max()) for one, other in zip(alone, together, strict=True))
-        if change > TOLERANCE:
+        if change > LOGIT_TOLERANCE:
             raise BundleError(
                 f"a logit changes by {change:.3g} with the other chunks of its batch: export the network for "
                 "inference, with fixed statistics of its normalisations"
@@ -118,7 +118,8 @@ def _is_right(heard: HeardRhythm | None, bpm: float) -> bool:
 def _nothing_heard(logits: list[tuple[np.ndarray, np.ndarray]]) -> str:
     highest = max(float(beat.max()) for beat, _ in logits)
     return (
-        f"the network hears the tempo of none of {len(TEMPI)} patterns of drums at {TEMPI[0]:g} to {TEMPI[-1]:g} bpm; "
+        f"the network hears the tempo of none of {len(PATTERN_BPM)} patterns of drums at {PATTERN_BPM[0]:g} to "
+        f"{PATTERN_BPM[-1]:g} bpm; "
         f"its highest logit of a beat is {highest:.3g}: check that --spec declares the input that it was trained on"
     )
 

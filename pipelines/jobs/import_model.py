@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from models.beats.bundle import MOST_BYTES, spec_of_document, write_beat_bundle
+from models.beats.bundle import MOST_NETWORK_BYTES, spec_of_document, write_beat_bundle
 from models.beats.network import Ends
 from models.bundles.other_rules import write_with_rules
 from models.bundles.tagger_bundle import Bundle
@@ -90,7 +90,7 @@ def run_beats(args: Arguments, beam_args: list[str]) -> Answer:
     check_writes("--output", args.output, "bundle")
     clear_unfinished(args.output)
     given, ends = _declared_beats(args.spec)
-    onnx = _read_given("--onnx", args.onnx, MOST_BYTES)
+    onnx = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
     text = None if args.licence_file is None else _read_given("--licence-file", args.licence_file, _MOST_LICENCE_BYTES)
     texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
     try:

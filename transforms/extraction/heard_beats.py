@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from transforms.extraction.chunk_extractor import ExtractedTrack
 from transforms.features.rhythm.beats import HeardRhythm, with_heard
 from transforms.telemetry.counters import BEAT_METRES, BEAT_TEMPI, BEAT_TRACKS, EXTRACT_CORE
 from transforms.telemetry.cpu import CoreTime
 from transforms.telemetry.work import Work
+
+if TYPE_CHECKING:  # it reads storage, which decoding processes do not
+    from transforms.extraction.chunk_extractor import ExtractedTrack
 
 
 class BeatListener(Protocol):
@@ -21,7 +23,7 @@ class BeatListener(Protocol):
         ...
 
 
-def with_beats(tracks: Sequence[ExtractedTrack], network: BeatListener, work: Work) -> list[ExtractedTrack]:
+def with_beats(tracks: "Sequence[ExtractedTrack]", network: BeatListener, work: Work) -> "list[ExtractedTrack]":
     """The tracks with what the network hears, and without its input. Its processor time counts as extraction."""
     asked = [excerpt for excerpt in map(excerpt_of, tracks) if excerpt is not None]
     with CoreTime() as core:
@@ -39,12 +41,12 @@ def with_beats(tracks: Sequence[ExtractedTrack], network: BeatListener, work: Wo
     return told
 
 
-def excerpt_of(track: ExtractedTrack) -> np.ndarray | None:
+def excerpt_of(track: "ExtractedTrack") -> np.ndarray | None:
     """What the network gets of a track; None if there is nothing to hear."""
     return None if track.features is None else track.features.beat_mels
 
 
-def _told(track: ExtractedTrack, heard: Iterator[HeardRhythm | None]) -> ExtractedTrack:
+def _told(track: "ExtractedTrack", heard: Iterator[HeardRhythm | None]) -> "ExtractedTrack":
     features = track.features
     if features is None or features.beat_mels is None:
         return track

@@ -178,7 +178,7 @@ class BeatSpec:
         return cls(beats_id=str(obj["beats_id"]), input=BeatInput.from_json(obj["input"]))
 
 
-def beats_id_of(digest: str, batch: int, names: tuple[str, str, str], given: BeatInput) -> str:
+def beats_id_of(digest: str, batch: int, names: tuple[str, ...], given: BeatInput) -> str:
     """Hash of a network (SHA-256 of its file), its batch, its input and outputs, and of the decoder's version."""
     facts = {"network": digest, "batch": batch, "names": names, "input": given.to_json(), "decoder": DECODER_VERSION}
     return "be-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from transforms.audio.samples import Float32
 from transforms.features.parameters.cleaning import finite
 from transforms.features.rhythm.beat_input import BeatInput
 
-LEAST_S = 4.0
+_LEAST_S = 4.0
 """Less than this says nothing about tempo."""
 _QUIETEST = 1e-5
 """Greatest sample (full scale is 1) up to which an excerpt is silence."""
@@ -33,7 +33,7 @@ def beat_mels(
     Returns:
       float16 [frames, n_mels] around the middle of the excerpt; None for silence and for less than 4 s.
     """
-    if len(channels) < LEAST_S * rate_hz:
+    if len(channels) < _LEAST_S * rate_hz:
         return None
     clean = finite(channels)
     count = clean.shape[1]
