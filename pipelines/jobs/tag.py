@@ -231,8 +231,8 @@ def stages_of(options: Options) -> TagStages:
 def _loader_of_beats(options: Options) -> Callable[[], BeatListener] | None:
     if options.parameters is None or options.parameters.beats is None or options.beats is None:
         return None
-    named = {"beats_id": options.parameters.beats.beats_id, "parallel": options.children}
-    return functools.partial(load_beat_network, options.beats, **named)
+    beats_id = options.parameters.beats.beats_id
+    return functools.partial(load_beat_network, options.beats, beats_id, parallel=options.children)
 
 
 def build(root: beam.Pipeline, options: Options) -> None:
