@@ -2,6 +2,7 @@
 
 catalog-tagger import-model musicnn --package musicnn-0.1.0-py3-none-any.whl --output models
 catalog-tagger import-model onnx --onnx network.onnx --feature-spec spec.json --output models/network
+catalog-tagger import-model beats --onnx beats.onnx --licence MIT --output models/beats
 catalog-tagger import-model rules --model bundle --rules rules.yaml --output bundle-2
 """
 
@@ -54,6 +55,32 @@ def onnx(**flags: Any) -> int:
     from pipelines.jobs.import_model import run_onnx
 
     return answer(run_onnx, flags)
+
+
+@command.command(
+    cls=Command,
+    help="An ONNX network that hears beats, as a bundle for `tag --beats`. It maps log-mel frames [n, frames, mels] to "
+    "logits of beats and of downbeats [n, frames], and is tried on patterns of drums before it is written.",
+)
+@click.option("--onnx", required=True, metavar="FILE", help="The ONNX file. It must contain its weights.")
+@click.option(
+    "--spec",
+    metavar="YAML",
+    help="How sound becomes the network's input, and the names of its input and outputs (default: as Beat This! was "
+    "trained and is usually exported: 128 mel bands at 22,050 Hz, 50 frames a second, chunks of 1,500 frames, "
+    "input `spect`, outputs `beat` and `downbeat`).",
+)
+@click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
+@click.option("--name", metavar="NAME", help="Name of the network (default: the file's name).")
+@click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
+@click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
+@click.option("--licence-file", metavar="FILE", help="Text of the licence, which the bundle keeps as LICENSE.txt.")
+@answer_flags
+def beats(**flags: Any) -> int:
+    """Reads the network."""
+    from pipelines.jobs.import_model import run_beats
+
+    return answer(run_beats, flags)
 
 
 @command.command(

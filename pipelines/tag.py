@@ -55,6 +55,14 @@ parameter_flags = combined(
         help="What loudness is measured on: the excerpt, or the whole file, which has to be decoded as a whole "
         "(default: excerpt).",
     ),
+    click.option(
+        "--beats",
+        metavar="BUNDLE",
+        help="Bundle of `import-model beats`: its network tells tempo and metre where it hears a beat. It gets the "
+        "excerpt of the parameters, which is not decoded twice. As with --parameters, tracks of the last snapshot that "
+        "were measured in another way are decoded again. A table that was measured with a network needs the flag in "
+        "every run; `none`: without a network from now on.",
+    ),
 )
 """Flags of what tracks sound like."""
 

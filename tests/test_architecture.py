@@ -23,7 +23,7 @@ PURE = (
     f"discovery publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
-MODELS = "embedding scoring bundles trunks fitting training evaluation"
+MODELS = "embedding scoring bundles trunks beats fitting training evaluation"
 
 MAY_IMPORT = {
     "transforms.audio": "",
@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "models.scoring": "taxonomy formats",
     "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
     "models.trunks": f"bundles embedding scoring features taxonomy telemetry {GROUND}",
+    "models.beats": f"trunks bundles features telemetry {GROUND}",
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": (
@@ -74,11 +75,13 @@ MAY_IMPORT = {
     "pipelines.exporting": f"terminal inputs querying table comparison embedded_tags audio {GROUND}",
     "pipelines.serving": f"terminal querying models.bundles models.trunks models.embedding {PURE}",
     "pipelines.waves": f"launch transforms {PURE}",
-    "pipelines.planning": f"terminal inputs launch waves transforms {PURE}",
+    "pipelines.planning": f"terminal inputs launch waves models.beats transforms {PURE}",
     "pipelines.jobs": (
         f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": (
+        f"terminal reports inputs querying serving launch checks models.bundles models.trunks models.beats {PURE}"
+    ),
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal models.bundles {PURE}",

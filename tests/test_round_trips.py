@@ -26,6 +26,7 @@ from transforms.dataset.stats import DatasetStats
 from transforms.discovery.index.manifest import IndexFile, IndexManifest, IndexSet
 from transforms.discovery.similarity import SimilaritySpec
 from transforms.features.parameters.spec import ParametersSpec
+from transforms.features.rhythm.beat_input import BeatInput, BeatSpec
 from transforms.features.spec import FeatureSpec
 from transforms.formats.hashing import json_bytes
 from transforms.fusion.policy import Policy, Rule, SourceRules
@@ -105,6 +106,15 @@ SPECS = st.builds(
     fmax=st.floats(4000, 8000),
     compression=st.sampled_from(["db", "log10p1"]),
     min_duration_s=st.floats(0.1, 10),
+)
+BEAT_INPUTS = st.builds(
+    BeatInput,
+    n_mels=st.integers(8, 512),
+    fmin=st.floats(0, 1_000),
+    mel_scale=st.sampled_from(["slaney", "htk"]),
+    power=st.integers(1, 2),
+    log_multiplier=st.floats(1e-6, 1e9),
+    tempo_scaling=st.tuples(st.floats(-100, 100), st.floats(-100, 100)),
 )
 RATIOS = st.sampled_from([SplitRatios(), SplitRatios(train=0.5, validation=0.2, test=0.3)])
 
@@ -221,7 +231,11 @@ CASES = {
         values(IndexManifest, sets=st.lists(INDEX_SETS, max_size=2).map(tuple)),
         IndexManifest.from_json,
     ),
-    ParametersSpec: Case(values(ParametersSpec), ParametersSpec.from_json),
+    BeatInput: Case(BEAT_INPUTS, BeatInput.from_json),
+    BeatSpec: Case(values(BeatSpec, input=BEAT_INPUTS), BeatSpec.from_json),
+    ParametersSpec: Case(
+        values(ParametersSpec, beats=st.none() | values(BeatSpec, input=BEAT_INPUTS)), ParametersSpec.from_json
+    ),
     Pooling: Case(
         st.sampled_from([Pooling(statistics="none"), *(Pooling(version=n) for n in range(1, LATEST + 1))]),
         Pooling.from_json,

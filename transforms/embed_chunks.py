@@ -15,6 +15,7 @@ from apache_beam.typehints import no_annotations
 from transforms.audio.errors import Unknown
 from transforms.audio.limits import Limits
 from transforms.extraction.chunk_extractor import ChunkExtractor, ExtractedTrack, counted, part_row
+from transforms.extraction.heard_beats import BeatListener, excerpt_of, with_beats
 from transforms.extraction.source import Chunk
 from transforms.extraction.tally import EMBEDDED
 from transforms.features.parameters.spec import ParametersSpec
@@ -64,6 +65,8 @@ class EmbedSettings:
       further: other trunks that take the same patches, each with its table. The next run on that table reuses the part
         files and does not decode these tracks.
       parameters: how parameters of the tracks are measured; None: they are not.
+      load_beats: loads the network of `parameters.beats` on the worker, the same for all callers of a process; None if
+        there is none.
     """
 
     target: EmbedTarget
@@ -73,6 +76,17 @@ class EmbedSettings:
     children: int
     further: tuple[EmbedTarget, ...] = ()
     parameters: ParametersSpec | None = None
+    load_beats: Callable[[], BeatListener] | None = None
+
+    def extracted(self, extractor: ChunkExtractor, chunk: Chunk, work: Work) -> list[ExtractedTrack]:
+        """The tracks of a chunk, with what the network of beats hears; what they took is added to `work`.
+
+        The network is loaded at the first chunk with an excerpt, see `_LazyEmbedder`.
+        """
+        tracks = list(counted(extractor.extract(chunk), work))
+        if self.load_beats is None or all(excerpt_of(track) is None for track in tracks):
+            return tracks
+        return with_beats(tracks, self.load_beats(), work)
 
     def extractor(self) -> ChunkExtractor:
         """What extracts the chunks."""
@@ -178,7 +192,7 @@ class _ExtractChunk(beam.DoFn):
 
     def process(self, chunk: Chunk) -> Iterator[Any]:
         work = Work()
-        extraction = _Extraction(chunk.bucket, list(counted(self._extractor.extract(chunk), work)))
+        extraction = _Extraction(chunk.bucket, self._settings.extracted(self._extractor, chunk, work))
         work.add(PATCH_BYTES, extraction.patch_bytes())
         yield extraction
         yield count_work(work)
@@ -255,7 +269,7 @@ def try_chunk(chunk: Chunk, settings: EmbedSettings, embedders: Sequence[Embedde
       Rows of a part file with the embeddings of the first trunk, and the work of all trunks.
     """
     work = Work()
-    extraction = _Extraction(chunk.bucket, list(counted(settings.extractor().extract(chunk), work)))
+    extraction = _Extraction(chunk.bucket, settings.extracted(settings.extractor(), chunk, work))
     results = [_embed(extraction, embedder) for embedder in embedders]
     for measure in (EMBED_TRACKS, EMBED_CORE):
         work.add(measure, sum(value for result in results for value in result.work.values[measure]))

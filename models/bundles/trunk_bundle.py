@@ -166,8 +166,11 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
     """The embedding part of a bundle, from its manifest. Its ids are checked.
 
     Raises:
-      BundleError: an id does not match the content of the manifest, a trunk has no file, or a field is missing.
+      BundleError: an id does not match the content of the manifest, a trunk has no file, or a field is missing; or the
+        bundle holds another kind of network.
     """
+    if (kind := manifest.get("kind")) is not None:
+        raise BundleError(f"{url} holds a network of {kind}, not a trunk: give it to `tag --{kind}`")
     with naming(storage.join(url, BUNDLE_FILE), "a bundle's manifest", BundleError):
         trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
         bundle = TrunkBundle(

@@ -56,6 +56,11 @@ def write_trunk_bundle(url: str, embedding: Embedding, files: Mapping[str, bytes
     return load_trunks(url)
 
 
+def write_files(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Writes a bundle of any kind: its files, and a manifest with these fields. Otherwise like `write_bundle`."""
+    _write(url, fields, files)
+
+
 def _embedding_fields(embedding: Embedding) -> dict[str, Any]:
     """The part of the manifest that `load_trunks` reads."""
     return {

@@ -23,6 +23,8 @@ _CHILDREN: dict[str, dict[int, str]] = {
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DATA_LOCATION = 14
 """Field of a tensor; 0: its data is in the tensor."""
+_OPSET_IMPORT = 8
+"""Field of a model: a set of operators (1: its name) and its version (2)."""
 
 
 def check_self_contained(model: bytes) -> None:
@@ -38,6 +40,23 @@ def check_self_contained(model: bytes) -> None:
             child = _CHILDREN[kind].get(number)
             if child is not None and isinstance(value, memoryview):
                 pending.append((child, value))
+
+
+def opset_of(model: bytes) -> int | None:
+    """Version of ONNX's own operators that a model asks for; None if it asks for none.
+
+    Raises:
+      BundleError: it is no ONNX file.
+    """
+    versions: list[int] = []
+    for number, entry in _fields(memoryview(model)):
+        if number == _OPSET_IMPORT and isinstance(entry, memoryview):
+            fields = {
+                field: bytes(value) if isinstance(value, memoryview) else value for field, value in _fields(entry)
+            }
+            if fields.get(1, b"") in (b"", b"ai.onnx") and isinstance(version := fields.get(2, 0), int):
+                versions.append(version)
+    return max(versions, default=None)
 
 
 def _refused() -> BundleError:

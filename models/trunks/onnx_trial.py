@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models.bundles.trunk_bundle import BundleError
 from transforms.features.spec import FeatureSpec
@@ -36,7 +36,16 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
     Raises:
       BundleError: the network is no trunk for this spec, or exceeds a limit. The message is one line.
     """
-    command = [sys.executable, "-P", "-m", _CHILD, json.dumps(spec.to_json()), str(TRIAL_BYTES)]
+    return NetworkTrial(**answer_of_child(_CHILD, onnx, json.dumps(spec.to_json())))
+
+
+def answer_of_child(module: str, onnx: bytes, argument: str) -> dict[str, Any]:
+    """The JSON answer of a module that tries a network: run with the argument and the bytes of its address space.
+
+    Raises:
+      BundleError: the answer is a refusal, or the network exceeds a limit. The message is one line.
+    """
+    command = [sys.executable, "-P", "-m", module, argument, str(TRIAL_BYTES)]
     try:
         done = subprocess.run(
             command,
@@ -52,7 +61,7 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
             "for a loop without an end, or export a smaller one"
         ) from error
     try:
-        answer = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         raise BundleError(
@@ -61,7 +70,7 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
         ) from error
     if "refused" in answer:
         raise BundleError(answer["refused"])
-    return NetworkTrial(**answer)
+    return answer
 
 
 def _environment() -> dict[str, str]:

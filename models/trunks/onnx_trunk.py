@@ -1,5 +1,6 @@
 """Runs trunks that are ONNX files with ONNX Runtime, without TensorFlow."""
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -54,10 +55,15 @@ class OnnxTrunk:
         return str(self._session.end_profiling())
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
+        (found,) = self.values(batch, self.inputs[0].name, [self.outputs[0].name])
+        return found
+
+    def values(self, batch: np.ndarray, taken: str, wanted: Sequence[str]) -> list[np.ndarray]:
+        """What the network gives for one batch: the outputs of these names, from the input of this name."""
         options = self._run_options()
         try:
             with _MONITOR.ended_after(CALL_S, options):
-                found: np.ndarray = self._session.run([self.outputs[0].name], {self.inputs[0].name: batch}, options)[0]
+                found: list[np.ndarray] = self._session.run(list(wanted), {taken: batch}, options)
         except Exception as error:
             if not options.terminate:
                 raise

@@ -1,7 +1,10 @@
-"""Makes bundles from networks that others trained: MusiCNN's package, or any ONNX network on mel patches."""
+"""Makes bundles from networks that others trained: MusiCNN's package, ONNX networks on mel patches, and of beats."""
 
+import dataclasses
 from pathlib import Path
 
+from models.beats.bundle import MOST_NETWORK_BYTES, spec_of_document, write_beat_bundle
+from models.beats.network import Ends
 from models.bundles.other_rules import write_with_rules
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
@@ -15,6 +18,8 @@ from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from transforms import storage
+from transforms.features.rhythm.beat_input import BeatInput
+from transforms.formats.documents import YAML_BYTES, parse_yaml
 from transforms.formats.quantities import quantity
 from transforms.taxonomy.hierarchy import TaxonomyError
 from transforms.telemetry.phases import passing, phase
@@ -75,6 +80,67 @@ def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
             "feature_id": bundle.feature_id,
         },
     )
+
+
+_MOST_LICENCE_BYTES = 1 << 20
+
+
+def run_beats(args: Arguments, beam_args: list[str]) -> Answer:
+    """Writes a bundle with a network of beats."""
+    check_writes("--output", args.output, "bundle")
+    clear_unfinished(args.output)
+    given, ends = _declared_beats(args.spec)
+    onnx = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
+    text = None if args.licence_file is None else _read_given("--licence-file", args.licence_file, _MOST_LICENCE_BYTES)
+    texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
+    try:
+        with phase("trying the network"):
+            bundle = write_beat_bundle(args.output, onnx, given, ends, licence_text=text, **texts)
+    except BundleError as error:
+        raise CommandFailed(f"{args.onnx}: {error}") from error
+    trial = bundle.trial
+    right = (
+        f"it hears the tempo of {trial.right_tempi} and the metre of {trial.right_metres} of {trial.patterns} patterns"
+    )
+    noise = ", and a beat in white noise" if trial.hears_noise else ""
+    return Answer(
+        text=f"bundle {args.output}: network {bundle.name}, {bundle.beats_id}; {right} of drums{noise}",
+        document={
+            "bundle": args.output,
+            "network": bundle.name,
+            "beats_id": bundle.beats_id,
+            "opset": bundle.opset,
+            "trial": dataclasses.asdict(trial),
+        },
+    )
+
+
+def _declared_beats(spec: str | None) -> tuple[BeatInput, Ends]:
+    """What a network takes: the file's declaration, or the defaults.
+
+    Raises:
+      CommandFailed: the file does not exist, or is no declaration.
+    """
+    if spec is None:
+        return BeatInput(), Ends()
+    try:
+        return spec_of_document(parse_yaml(_read_given("--spec", spec, YAML_BYTES)))
+    except (ValueError, TypeError) as error:
+        raise CommandFailed(f"--spec={spec}: {error}") from error
+
+
+def _read_given(flag: str, url: str, most: int) -> bytes:
+    """A file that a flag names.
+
+    Raises:
+      CommandFailed: there is none, or it is too large.
+    """
+    try:
+        return storage.read_bytes(url, max_bytes=most)
+    except storage.NotFound as error:
+        raise CommandFailed(f"{flag}={url}: no such file") from error
+    except storage.TooLarge as error:
+        raise CommandFailed(f"{flag}={url}: {error}: at most {most} bytes are read") from error
 
 
 def run_rules(args: Arguments, beam_args: list[str]) -> Answer:

@@ -18,6 +18,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from models.beats.bundle import load_beat_network
 from models.bundles.blessing import read_blessing
 from models.bundles.tagger_bundle import Bundle, load_bundle
 from models.bundles.trunk_bundle import BundleError
@@ -50,7 +51,12 @@ from pipelines.planning.budget import choice_of_run
 from pipelines.planning.canary import SampleSize, compared_sample, draw_sample, output_of, remove_output
 from pipelines.planning.catalog import CatalogProblems
 from pipelines.planning.job import MOST_THREADS, check_part_flags, check_plan_flags, planned, require_accepted
-from pipelines.planning.parameters import parameters_of_run, recorded_parameters, rules_without_parameters
+from pipelines.planning.parameters import (
+    network_of_beats,
+    parameters_of_run,
+    recorded_parameters,
+    rules_without_parameters,
+)
 from pipelines.planning.prices import Prices
 from pipelines.reports.canary_answer import canary_answer
 from pipelines.reports.run_reporter import RunReporter
@@ -63,6 +69,7 @@ from transforms.audio.errors import DUE_AGAIN
 from transforms.audio.limits import Limits
 from transforms.catalog.reader import CatalogShard, default_root
 from transforms.embed_chunks import EmbedChunks, Embedder, EmbedSettings, EmbedTarget
+from transforms.extraction.heard_beats import BeatListener
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.spec import FeatureSpec
 from transforms.find_duplicates import FindDuplicates
@@ -141,6 +148,7 @@ class Options:
         core of the worker.
       fusion: the sources; None in a run without sources.
       parameters: how parameters of tracks are measured; None: they are not.
+      beats: the bundle with the network of beats; None if there is none.
     """
 
     shards: list[CatalogShard]
@@ -163,6 +171,7 @@ class Options:
     also: tuple[Also, ...] = ()
     fusion: Fusion | None = None
     parameters: ParametersSpec | None = None
+    beats: str | None = None
 
 
 def stages_of(options: Options) -> TagStages:
@@ -184,6 +193,7 @@ def stages_of(options: Options) -> TagStages:
         limits=Limits(allow_weak_sandbox=options.allow_weak_sandbox),
         children=options.children,
         parameters=options.parameters,
+        load_beats=_loader_of_beats(options),
         further=tuple(
             EmbedTarget(
                 root=other.table,
@@ -217,6 +227,13 @@ def stages_of(options: Options) -> TagStages:
         ),
         fusion=options.fusion,
     )
+
+
+def _loader_of_beats(options: Options) -> Callable[[], BeatListener] | None:
+    if options.parameters is None or options.parameters.beats is None or options.beats is None:
+        return None
+    beats_id = options.parameters.beats.beats_id
+    return functools.partial(load_beat_network, options.beats, beats_id, parallel=options.children)
 
 
 def build(root: beam.Pipeline, options: Options) -> None:
@@ -282,6 +299,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         check_beam_places(beam_options, also=place)
     for place in source_places(args.source).values():
         check_beam_places(beam_options, source=place)
+    if args.beats not in (None, "none"):
+        check_beam_places(beam_options, beats=args.beats)
     for place in args.allow_root:
         check_beam_places(beam_options, allow_root=place)
     check_plan_flags(args, beam_options)
@@ -445,7 +464,9 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
     dry_run, roots = args.plan or is_dry_run(beam_options), source_roots(args.allow_root, shards)
     buckets = _buckets(args, count, dry_run=True)
     known = _known(args, bundle, buckets)
-    parameters, due = parameters_of_run(args.parameters, args.loudness, known.snapshot)
+    parameters, due = parameters_of_run(
+        args.parameters, args.loudness, known.snapshot, beats=args.beats, network=network_of_beats(args.beats)
+    )
     known = dataclasses.replace(
         known, parameters_id="" if parameters is None else parameters.parameters_id, parameters_due=due
     )
@@ -486,6 +507,7 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         also=_all_also(args, bundle, buckets, dry_run),
         fusion=fusion,
         parameters=parameters,
+        beats=args.beats,
     )
 
 

@@ -1,7 +1,10 @@
 """What `describe` says about a bundle or a dataset."""
 
+import dataclasses
 from typing import Any
 
+from models.beats.bundle import KIND as BEATS
+from models.beats.bundle import read_beat_bundle
 from models.bundles.tagger_bundle import HEADS, load_bundle
 from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_of
 from pipelines.terminal.answer import Answer
@@ -20,6 +23,8 @@ def describe_bundle(url: str) -> Answer:
       BundleError: it is damaged, unfinished or of another version.
     """
     manifest = read_manifest_of(url)
+    if manifest.get("kind") == BEATS:
+        return _describe_beats(url, manifest["created_by"])
     tagger = load_bundle(url) if HEADS in manifest["files"] else None
     bundle: TrunkBundle = tagger or load_trunks(url)
     ids = {"feature_id": bundle.feature_id, "embedding_id": bundle.embedding_id}
@@ -44,6 +49,29 @@ def describe_bundle(url: str) -> Answer:
         f"trunks: {names}; {bundle.embedding_dim} values per track",
         *_category_lines(categories),
         *_id_lines(ids),
+    ]
+    return Answer(text="\n".join(lines), document=document, all=True)
+
+
+def _describe_beats(url: str, created_by: str) -> Answer:
+    """What a bundle of `import-model beats` holds."""
+    bundle = read_beat_bundle(url)
+    trial, given = bundle.trial, bundle.given
+    document = {
+        "kind": "bundle",
+        "bundle": url,
+        "created_by": created_by,
+        "ids": {"beats_id": bundle.beats_id},
+        "network": {name: getattr(bundle, name) for name in ("name", "digest", "opset", "source", "licence")},
+        "input": given.to_json(),
+        "trial": dataclasses.asdict(trial),
+    }
+    lines = [
+        f"bundle {url}, made by {created_by}",
+        f"network of beats: {bundle.name}; licence: {bundle.licence.partition(chr(10))[0] or 'not stated'}",
+        f"input: {given.n_mels} mel bands, {given.frames_hz:g} times a second, chunks of {given.chunk_frames} frames",
+        f"trial: {trial.right_tempi} of {trial.patterns} tempi and {trial.right_metres} metres of drums are right",
+        *_id_lines({"beats_id": bundle.beats_id}),
     ]
     return Answer(text="\n".join(lines), document=document, all=True)
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms.audio.errors import (
     REASONS,
@@ -36,10 +37,19 @@ _MOST_COST = 1 << 40
 """Highest cost of one track: 12 days in microseconds, 1 TiB in bytes. The sums of a run stay within 64 bits."""
 
 
-def most_body_bytes(spec: FeatureSpec) -> int:
-    """Bytes of the largest answer: the start of each patch as float32, and its values as float16."""
+def most_body_bytes(spec: FeatureSpec, parameters: ParametersSpec | None = None) -> int:
+    """Bytes of the largest answer: the start of each patch as float32, its values as float16, and the float16 input of
+    a network of beats, if there is one.
+    """
     frames, mels = spec.patch_shape
-    return spec.patches_per_track * (4 + 2 * frames * mels)
+    return spec.patches_per_track * (4 + 2 * frames * mels) + 2 * _most_beat_values(parameters)
+
+
+def _most_beat_values(parameters: ParametersSpec | None) -> int:
+    if parameters is None or parameters.beats is None:
+        return 0
+    given = parameters.beats.input
+    return given.most_frames(parameters.excerpt_s) * given.n_mels
 
 
 class Recipient(NamedTuple):
@@ -60,6 +70,9 @@ def send_features(to: Recipient, features: Features) -> None:
     if features.parameters is not None:
         head["parameters"] = dataclasses.asdict(features.parameters)
     body = features.starts_s.astype("<f4").tobytes() + features.patches.astype("<f2").tobytes()
+    if features.beat_mels is not None:
+        head["beat_frames"] = len(features.beat_mels)
+        body += features.beat_mels.astype("<f2").tobytes()
     send(to.fd, head, body)
 
 
@@ -91,9 +104,12 @@ def parse_answer(
     """
     try:
         _check_number("number", head["number"], int, number, number)  # a second answer is not the next track's
-        answer = _error(head) if "reason" in head else _features(head, body, spec, limits)
-        if isinstance(answer, Features):
-            answer = dataclasses.replace(answer, parameters=_parameters(head, parameters))
+        if "reason" in head:
+            answer: TrackError | Features = _error(head)
+        else:
+            mels, rest = _beat_mels(head, body, parameters)
+            found = _features(head, rest, spec, limits)
+            answer = dataclasses.replace(found, parameters=_parameters(head, parameters), beat_mels=mels)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise Garbled(f"{type(error).__name__}: {error}"[:MOST_TEXT]) from error
     if isinstance(answer, TrackError):
@@ -125,6 +141,24 @@ def _features(head: dict[str, Any], body: bytes, spec: FeatureSpec, limits: Limi
     patches = np.frombuffer(body, "<f2", offset=4 * count).reshape(count, frames, mels)
     _check_arrays(starts_s, patches, limits)
     return Features(starts_s=starts_s, patches=patches, facts=facts, cost=cost)
+
+
+def _beat_mels(
+    head: dict[str, Any], body: bytes, parameters: ParametersSpec | None
+) -> tuple[npt.NDArray[np.float16] | None, bytes]:
+    """The input of the network of beats at the end of a body, and what is before it."""
+    if "beat_frames" not in head:
+        return None, body
+    if parameters is None or parameters.beats is None:
+        raise ValueError("mels for a network of beats, which were not asked for")
+    given = parameters.beats.input
+    _check_number("beat_frames", head["beat_frames"], int, 1, given.most_frames(parameters.excerpt_s))
+    size = 2 * head["beat_frames"] * given.n_mels
+    if size > len(body):
+        raise ValueError(f"{len(body)} bytes, of which {size} are for beats")
+    mels = np.frombuffer(body, "<f2", offset=len(body) - size).reshape(head["beat_frames"], given.n_mels)
+    _check_finite(mels)
+    return mels, body[:-size]
 
 
 def _patch_count(shape: Any, spec: FeatureSpec) -> int:
@@ -196,5 +230,9 @@ _EXPONENT = 0x7C00
 def _check_arrays(starts_s: np.ndarray, patches: np.ndarray, limits: Limits) -> None:
     if not (starts_s.min() >= 0 and starts_s.max() <= limits.max_duration_s and (np.diff(starts_s) > 0).all()):
         raise ValueError(f"starts of patches {starts_s[:4].tolist()}...")
-    if (patches.view("<u2") & _EXPONENT == _EXPONENT).any():  # a sixth of the time of np.isfinite
+    _check_finite(patches)
+
+
+def _check_finite(values: np.ndarray) -> None:
+    if (values.view("<u2") & _EXPONENT == _EXPONENT).any():  # a sixth of the time of np.isfinite
         raise ValueError("patches hold values that are not finite")

@@ -69,7 +69,7 @@ class ChildProcess:
         self, spec: FeatureSpec, limits: Limits, extractor: str, parameters: ParametersSpec | None = None
     ) -> None:
         self._spec, self._limits, self._parameters = spec, limits, parameters
-        self._most_body = most_body_bytes(spec)
+        self._most_body = most_body_bytes(spec, parameters)
         self.tracks_left = limits.tracks_per_child
         self._held = contextlib.ExitStack()
         try:

@@ -74,7 +74,8 @@ class Cost:
 class Features:
     """A track's patches, float16 [n, frames, mels]; their starts in seconds, float32 [n]; its facts and its cost.
 
-    `parameters` are None where none were asked for.
+    `parameters` are None where none were asked for. `beat_mels`, float16 [frames, mels], is what a network of beats
+    takes; None if there is none, or nothing for it to hear.
     """
 
     patches: npt.NDArray[np.float16]
@@ -82,6 +83,7 @@ class Features:
     facts: AudioFacts
     cost: Cost | None = None
     parameters: Parameters | None = None
+    beat_mels: npt.NDArray[np.float16] | None = None
 
     def also_took(self, core_us: int) -> "Features":
         """The same features with the processor time of an earlier try added to their cost."""
@@ -125,6 +127,7 @@ def extract(data: bytes, spec: FeatureSpec, limits: Limits, parameters: Paramete
         facts=_facts(reading, len(good), track.kind.name, damage),
         cost=_cost(decoded - start, cut - decoded, core_seconds() - core),
         parameters=None if measured is None else measured.parameters,
+        beat_mels=None if measured is None else measured.beat_mels,
     )
 
 

@@ -4,6 +4,8 @@ from transforms.features.parameters.measured import Sound, measure_parameters
 from transforms.features.parameters.record import Measurement
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.features.reading import AudioFile, Reading, hear_again
+from transforms.features.rhythm.beat_input import BeatInput
+from transforms.features.rhythm.beat_mels import beat_mels
 
 
 def measure_track(track: AudioFile, reading: Reading, spec: ParametersSpec) -> Measurement:
@@ -22,4 +24,15 @@ def measure_track(track: AudioFile, reading: Reading, spec: ParametersSpec) -> M
         rate_hz=reading.rate_hz,
         whole=recorder.whole(),
     )
-    return measure_parameters(sound, spec)
+    found = measure_parameters(sound, spec)
+    if spec.beats is not None:
+        weights = None if track.channels is None else track.channels.weights
+        _add_beat_mels(found, sound, spec.beats.input, weights)
+    return found
+
+
+def _add_beat_mels(found: Measurement, sound: Sound, given: BeatInput, weights: tuple[float, ...] | None) -> None:
+    try:
+        found.beat_mels = beat_mels(sound.channels, sound.rate_hz, given, weights)
+    except Exception as error:  # noqa: BLE001 (whatever fails here, the track keeps its tags)
+        found.failures.append(f"beats: {type(error).__name__}: {error}"[:200])

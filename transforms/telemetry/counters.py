@@ -155,7 +155,25 @@ PATCH_BYTES = _declare(
 )
 EXTRACT_CORE = _core_time(
     "extract",
-    "Processor time of the sandbox's child processes to decode and compute features, also of rejected tracks.",
+    "Processor time of the sandbox's child processes to decode and compute features, also of rejected tracks, and of "
+    "the network of `--beats`.",
+)
+BEAT_TRACKS = _declare(
+    "extract", "tracks_heard", "counter", "tracks", "Tracks that the network of `--beats` has heard."
+)
+BEAT_TEMPI = _declare(
+    "extract",
+    "tracks_with_heard_tempo",
+    "counter",
+    "tracks",
+    "Tracks whose tempo is the network's. The others have that of the estimator.",
+)
+BEAT_METRES = _declare(
+    "extract",
+    "tracks_with_heard_metre",
+    "counter",
+    "tracks",
+    "Tracks of which the network counts beats between downbeats.",
 )
 
 EMBED_TRACKS = _declare("embed", "tracks", "counter", "tracks", "Tracks that were embedded, counted once per bundle.")

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+import numpy as np
+import numpy.typing as npt
+
 from transforms.features.parameters.spec import LoudnessOf
 
 
@@ -38,7 +41,12 @@ class Parameters:
 
 @dataclasses.dataclass(kw_only=True)
 class Measurement:
-    """Parameters of a track, and the parts that failed: an error of this program, never of the track."""
+    """Parameters of a track, and the parts that failed: an error of this program, never of the track.
+
+    `beat_mels` is the input of the network of beats, float16 [frames, mels]; None if there is no network, or nothing to
+    hear.
+    """
 
     parameters: Parameters
     failures: list[str] = dataclasses.field(default_factory=list)
+    beat_mels: npt.NDArray[np.float16] | None = None

@@ -5,6 +5,8 @@ import hashlib
 import json
 from typing import Any, Literal, Self, get_args
 
+from transforms.features.rhythm.beat_input import BeatSpec
+
 PARAMETERS_VERSION = 2
 """Increased if measured values change beyond the tolerances of their tests."""
 
@@ -21,10 +23,12 @@ class ParametersSpec:
     Attributes:
       measures: `default`, or `full`: a longer excerpt, and the exact meter of loudness in place of its estimate.
       loudness: what loudness is measured on: the excerpt, or the whole file (up to `LONGEST_FULL_S`).
+      beats: the network that tells tempo and metre where it hears a beat; None: there is none.
     """
 
     measures: Measures = "default"
     loudness: LoudnessOf = "excerpt"
+    beats: BeatSpec | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("measures", Measures), ("loudness", LoudnessOf)):
@@ -43,8 +47,9 @@ class ParametersSpec:
         return "pa-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
-        """The spec as a JSON object."""
-        return dataclasses.asdict(self)
+        """The spec as a JSON object. Without a network it has no field for one, as in earlier versions."""
+        obj: dict[str, Any] = {"measures": self.measures, "loudness": self.loudness}
+        return obj if self.beats is None else {**obj, "beats": self.beats.to_json()}
 
     @classmethod
     def from_json(cls, obj: dict[str, Any]) -> Self:
@@ -54,4 +59,7 @@ class ParametersSpec:
           ValueError: a value is not allowed.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in obj.items() if name in names})
+        values = {name: value for name, value in obj.items() if name in names}
+        if values.get("beats") is not None:
+            values["beats"] = BeatSpec.from_json(values["beats"])
+        return cls(**values)

@@ -1,0 +1,1 @@
+"""Networks that hear beats: import, bundles, and running them on the mels of excerpts."""
