@@ -23,7 +23,7 @@ PURE = (
     f"discovery publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
-MODELS = "embedding scoring bundles trunks fitting training evaluation"
+MODELS = "embedding scoring bundles trunks texts fitting training evaluation"
 
 MAY_IMPORT = {
     "transforms.audio": "",
@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "models.scoring": "taxonomy formats",
     "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
     "models.trunks": f"bundles embedding scoring features taxonomy telemetry {GROUND}",
+    "models.texts": "bundles trunks formats",
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": (
@@ -78,7 +79,9 @@ MAY_IMPORT = {
     "pipelines.jobs": (
         f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
-    "pipelines.reading": f"terminal reports inputs querying serving launch checks models.bundles models.trunks {PURE}",
+    "pipelines.reading": (
+        f"terminal reports inputs querying serving launch checks models.bundles models.trunks models.texts {PURE}"
+    ),
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",
     "pipelines.docs": f"pipelines terminal models.bundles {PURE}",

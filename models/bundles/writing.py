@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
+from models.bundles.text_bundle import TextBundle, TextNetwork, load_text_bundle, text_fields
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, TrunkBundle, load_trunks, read_file
 from transforms import storage
 from transforms.formats.documents import parse_json
@@ -54,6 +55,12 @@ def write_trunk_bundle(url: str, embedding: Embedding, files: Mapping[str, bytes
     """Writes a bundle of trunks without tags, to train heads on. Otherwise like `write_bundle`."""
     _write(url, _embedding_fields(embedding), files)
     return load_trunks(url)
+
+
+def write_text_bundle(url: str, network: TextNetwork, files: Mapping[str, bytes]) -> TextBundle:
+    """Writes the bundle of a text network. Otherwise like `write_bundle`."""
+    _write(url, text_fields(network), files)
+    return load_text_bundle(url)
 
 
 def _embedding_fields(embedding: Embedding) -> dict[str, Any]:

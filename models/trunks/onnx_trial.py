@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models.bundles.trunk_bundle import BundleError
 from transforms.features.spec import FeatureSpec
@@ -36,11 +36,26 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
     Raises:
       BundleError: the network is no trunk for this spec, or exceeds a limit. The message is one line.
     """
-    command = [sys.executable, "-P", "-m", _CHILD, json.dumps(spec.to_json()), str(TRIAL_BYTES)]
+    work = "in which four batches should go through it"
+    return NetworkTrial(**tried(_CHILD, json.dumps(spec.to_json()), onnx, work))
+
+
+def tried(child: str, argument: str, data: bytes, work: str) -> dict[str, Any]:
+    """The answer of a child process that runs a network: a JSON object without `refused`.
+
+    Args:
+      child: module to run, see `onnx_child.answer_within`.
+      argument: its first argument; the second is the bytes of address space.
+      data: its stdin.
+      work: clause that says what should be done within `TRIAL_S`.
+
+    Raises:
+      BundleError: the child refuses the network, or exceeds a limit. The message is one line.
+    """
     try:
         done = subprocess.run(
-            command,
-            input=onnx,
+            [sys.executable, "-P", "-m", child, argument, str(TRIAL_BYTES)],
+            input=data,
             capture_output=True,
             timeout=TRIAL_S,
             check=False,
@@ -48,11 +63,11 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
         )
     except subprocess.TimeoutExpired as error:
         raise BundleError(
-            f"the network was still running after {TRIAL_S:g} s, in which four batches should go through it: check it "
-            "for a loop without an end, or export a smaller one"
+            f"the network was still running after {TRIAL_S:g} s, {work}: check it for a loop without an end, or export "
+            "a smaller one"
         ) from error
     try:
-        answer = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         raise BundleError(
@@ -61,7 +76,7 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
         ) from error
     if "refused" in answer:
         raise BundleError(answer["refused"])
-    return NetworkTrial(**answer)
+    return answer
 
 
 def _environment() -> dict[str, str]:
