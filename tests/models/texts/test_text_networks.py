@@ -89,7 +89,7 @@ def test_the_trunk_is_that_of_the_audio_bundle(imported):
     [
         ({}, {}, ("input_ids", "attention_mask", "text_embeds", False)),
         ({"mask": None}, {}, ("input_ids", None, "text_embeds", False)),
-        ({"mask": None, "tokens": "words"}, {}, ("words", None, "text_embeds", False)),
+        ({"mask": None, "tokens": "ids"}, {}, ("ids", None, "text_embeds", False)),
         (
             {"mask": "m", "tokens": "t", "outputs": ("a", "b")},
             {"mask_input": "m", "tokens_input": "t", "output": "b"},
@@ -110,7 +110,7 @@ def test_inputs_and_outputs_are_found(changes, declared, wanted):
     ("changes", "declared", "words"),
     [
         ({"more": ("token_type_ids",)}, {}, "also takes token_type_ids"),
-        ({"tokens": "words"}, {}, "has inputs words, attention_mask, not input_ids"),
+        ({"tokens": "ids"}, {}, "has inputs ids, attention_mask, not input_ids"),
         ({}, {"mask_input": "m"}, "not m: name those of tokens and mask"),
         ({"outputs": ("a", "b")}, {}, "has outputs a, b: name the one with the vector"),
         ({}, {"output": "c"}, "has outputs text_embeds, not c"),
@@ -203,7 +203,7 @@ def test_long_texts_are_cut_and_the_template_is_read(tokenizer):
         ("\uff2c\uff4f\uff57 hum", ()),
         ("low \U0001f3b9\U0001f3fd 🎹", ("\U0001f3b9\U0001f3fd", "🎹")),
         ("low\u2028hum\tde\u0301ep", ()),
-        ("low \u202ehum\u202c", ("\u202ehum\u202c",)),
+        ("low \u202ehum\u202c", ("\u202e", "\u202c")),
         ("low \x00 hum", ("\x00",)),
         ("低い low", ("低い",)),
     ],
@@ -214,6 +214,32 @@ def test_words_of_any_script_are_read_or_named(tokenizer, text, unknown):
     assert found.unknown == unknown and IDS["low"] in found.ids[0]
     again = tokenizer.read(text)
     assert again.ids.tolist() == found.ids.tolist()
+
+
+def test_tokenizers_of_bytes_know_every_word():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(
+        ["low hum low hum"] * 3, trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False)
+    )
+    read = TextTokenizer(made.to_str().encode(), length=64, template="{}", is_padded=False)
+    for text in ("low hum", "\u4f4e\u3044 \U0001f3b9", "kazoo\x00\u202e"):
+        found = read.read(text)
+        assert found.unknown == () and made.decode(found.ids[0].tolist()) == text
+
+
+def test_tokenizers_of_pieces_name_what_they_do_not_know():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.Unigram([("<unk>", 0.0), ("low", -1.0), ("hum", -1.0)], unk_id=0, byte_fallback=False))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    read = TextTokenizer(made.to_str().encode(), length=8, template="{}", is_padded=False)
+    assert read.read("low zither hum").unknown == ("zither",) and read.read("hum").ids.tolist() == [[2]]
+    with pytest.raises(TextError, match="knows none of its words"):
+        read.read("zither")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +321,7 @@ def test_describe_and_verify_know_text_networks(imported, capsys):
     [
         (lambda fields: fields["text_network"].update(template="of {}"), "its text_id is te-"),
         (lambda fields: fields["text_network"].update(trunk_id=TRUNK), "its text_id is te-"),
-        (lambda fields: fields["text_network"].update(length="6"), "length is '6' instead of a whole number"),
+        (lambda fields: fields["text_network"].update(length="6"), "not a bundle's manifest"),
         (lambda fields: fields["text_network"].pop("dim"), "not a bundle's manifest"),
     ],
 )
