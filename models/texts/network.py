@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from models.bundles.text_bundle import TextBundle, load_text_bundle
 from models.bundles.trunk_bundle import BundleError
-from models.texts.tokens import TextTokenizer, Tokens
+from models.texts.tokens import TextError, TextTokenizer, Tokens, shown_text
 from models.trunks.onnx_trunk import OnnxNetwork, told
 
 INPUT_TYPES: Mapping[str, type] = {
@@ -51,7 +51,7 @@ class TextRunner(OnnxNetwork):
         return vector
 
 
-class DescribedSound(NamedTuple):
+class EmbeddedText(NamedTuple):
     """A text and its vector in the space of the trunk's patch embeddings, float64 [dim], with what was read of it."""
 
     text: str
@@ -80,20 +80,24 @@ class TextEmbedder:
         )
         self._runner = TextRunner(bundle.onnx, threads)
 
-    def embed(self, text: str) -> DescribedSound:
+    def embed(self, text: str) -> EmbeddedText:
         """The vector of a text.
 
         Raises:
-          TextError: the text cannot be read, see `TextTokenizer.read`.
+          TextError: the text cannot be read, see `TextTokenizer.read`, or its vector is zero.
           BundleError: the network fails, or takes too long.
         """
         tokens = self._tokenizer.read(text)
         vector = self._runner.vector(
             inputs_of(self.network.tokens_input, self.network.mask_input, tokens[:2]), self.network.output
         )
-        if len(vector) != self.network.dim or not vector.any():
-            raise BundleError(f"the vector of the text has {len(vector)} values or is zero: import the network again")
-        return DescribedSound(text, vector, tokens)
+        if len(vector) != self.network.dim:
+            raise BundleError(
+                f"the vector of the text has {len(vector)} values, not {self.network.dim}: import the network again"
+            )
+        if not vector.any():
+            raise TextError(f"text {shown_text(text)}: its vector is zero, so that it says nothing: use other words")
+        return EmbeddedText(text, vector, tokens)
 
 
 def inputs_of(tokens: str, mask: str | None, values: tuple[Any, Any]) -> dict[str, npt.NDArray[np.int64]]:

@@ -43,7 +43,7 @@ class TextTokenizer:
 
     Args:
       data: bytes of a file `tokenizer.json`. Its own sections `truncation` and `padding` are replaced; the token of the
-        latter stays.
+        latter and its side stay.
       length: most tokens of a text, with those that the tokenizer adds.
       template: what is read, with `{}` in place of the text.
       is_padded: whether shorter texts are padded to `length`.
@@ -73,9 +73,13 @@ class TextTokenizer:
 
     def padded(self, ids: list[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Token ids of a text and their mask, as the network takes them: int64 [1, n] each."""
-        missing = 0 if self._padding is None else self._length - len(ids)
-        found = [*ids, *[self._padding or 0] * missing]
-        return np.array([found], np.int64), np.array([[1] * len(ids) + [0] * missing], np.int64)
+        if self._padding is None:
+            return np.array([ids], np.int64), np.ones((1, len(ids)), np.int64)
+        token, on_left = self._padding
+        found, mask = np.full((1, self._length), token, np.int64), np.zeros((1, self._length), np.int64)
+        place = slice(self._length - len(ids), None) if on_left else slice(len(ids))
+        found[0, place], mask[0, place] = ids, 1
+        return found, mask
 
     def read(self, text: str) -> Tokens:
         """The tokens of a text in its template.
@@ -91,7 +95,7 @@ class TextTokenizer:
             if self._is_unknown(token)
         ]
         if len(unknown) == len(plain.ids):
-            raise TextError(f"text {_shown(text)}: the tokenizer knows none of its words: use others")
+            raise TextError(f"text {shown_text(text)}: the tokenizer knows none of its words: use others")
         found = self._tokenizer.encode(self._template.replace("{}", text))
         cut = sum(len(piece.ids) - self._added for piece in found.overflowing)
         ids, mask = self.padded(found.ids)
@@ -114,11 +118,12 @@ def _check(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise TextError(
-            f"text {_shown(text)}: character {error.start + 1} is no Unicode character: leave it out"
+            f"text {shown_text(text)}: character {error.start + 1} is no Unicode character: leave it out"
         ) from error
 
 
-def _shown(text: str) -> str:
+def shown_text(text: str) -> str:
+    """The beginning of a text as messages have it, with escapes."""
     return f"{text!a}" if len(text) <= 60 else f"{text[:57]!a}..."
 
 
@@ -141,13 +146,14 @@ def _opened(data: bytes) -> tuple[Any, dict[str, Any]]:
     return found, document
 
 
-def _padding(tokenizer: Any, document: dict[str, Any]) -> int:
+def _padding(tokenizer: Any, document: dict[str, Any]) -> tuple[int, bool]:
+    """Id of the token for padding, and whether it is put in front of a text."""
     declared = document.get("padding")
     if declared is not None:
-        return int(declared["pad_id"])
+        return int(declared["pad_id"]), declared["direction"] == "Left"
     for name in _PADDING:
         if (found := tokenizer.token_to_id(name)) is not None:
-            return int(found)
+            return int(found), False
     raise BundleError(
         "the network takes a fixed number of tokens, but tokenizer.json has no section `padding`, and no token "
         f"{' or '.join(_PADDING)}: save the tokenizer with its padding, or export the network with a free length"

@@ -17,7 +17,7 @@ from pipelines.reading.discovery.requests import (
     word_lines,
     word_rows,
 )
-from pipelines.reading.discovery.texts import described_sound
+from pipelines.reading.discovery.texts import vector_of_text
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
@@ -31,7 +31,7 @@ _SHOWN = ("rank", "track_id", "title", "artist", "score", "why")
 
 def run(args: Arguments, beam_args: list[str]) -> Answer:
     """Searches the snapshot."""
-    text = None if args.sounds_like is None else described_sound(args.sounds_like, args.text_model)
+    text = None if args.sounds_like is None else vector_of_text(args.sounds_like, args.text_model)
     if text is None and args.text_model is not None:
         raise UsageError("--text-model: it reads the text of --sounds-like, which is not given")
     snapshot = opened(args)

@@ -25,7 +25,7 @@ class DescribedText(NamedTuple):
     lines: list[str]
 
 
-def described_sound(text: str, model: str | None) -> DescribedText:
+def vector_of_text(text: str, model: str | None) -> DescribedText:
     """The vector of a text.
 
     Args:

@@ -75,6 +75,11 @@ def test_a_text_becomes_the_mean_of_its_words(imported):
     assert found.tokens.ids.tolist() == [[IDS["[BOS]"], IDS["low"], IDS["hiss"], IDS["[EOS]"]]]
 
 
+def test_a_text_that_says_nothing_to_the_network_is_refused(imported):
+    with pytest.raises(TextError, match="'a recording of': its vector is zero"):
+        load_text_embedder(str(imported / "text")).embed("a recording of")
+
+
 def test_the_trunk_is_that_of_the_audio_bundle(imported):
     network = load_text_bundle(str(imported / "text")).network
     assert (network.trunk_id,) == load_trunks(str(imported / "audio")).trunk_ids
@@ -178,6 +183,10 @@ def test_a_tokenizer_without_padding_is_refused_if_padding_is_needed():
         TextTokenizer(tokenizer_json(vocabulary=names), length=6, template="{}", is_padded=True)
     tokens = TextTokenizer(tokenizer_json(), length=6, template="{}", is_padded=True).read("low")
     assert tokens.ids.tolist() == [[2, IDS["low"], 3, 1, 1, 1]]  # [PAD] by its name
+    left = json.loads(PADDED)
+    left["padding"] |= {"direction": "Left", "pad_id": 0}
+    tokens = TextTokenizer(json.dumps(left).encode(), length=6, template="{}", is_padded=True).read("low")
+    assert (tokens.ids.tolist(), tokens.mask.tolist()) == ([[0, 0, 0, 2, IDS["low"], 3]], [[0, 0, 0, 1, 1, 1]])
 
 
 @pytest.fixture(scope="module")
