@@ -59,6 +59,7 @@ def onnx(**flags: Any) -> int:
 
 
 @command.command(
+    "text",
     cls=Command,
     help="The text network of a pair, whose audio network is a trunk already: an ONNX network from token ids to a "
     "vector in the space of the trunk's embeddings, with its tokenizer, as a bundle for `search --sounds-like`.",
@@ -105,7 +106,7 @@ def onnx(**flags: Any) -> int:
 @click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
 @click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
 @answer_flags
-def text(**flags: Any) -> int:
+def text_network(**flags: Any) -> int:
     """Reads the network."""
     from pipelines.jobs.import_model import run_text
 
