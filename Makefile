@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := tensorflow,onnx,report,query,serve,xlsx,dataflow,test,dev
+EXTRAS := tensorflow,onnx,text,report,query,serve,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
@@ -96,7 +96,7 @@ structure: setup  ## count folders, circles, functions and the modules that `tag
 
 constraints: setup  ## resolve the newest versions into constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-		--no-annotate setup.py $(foreach extra,tensorflow onnx report query serve browser schemathesis xlsx dataflow test dev,--extra $(extra)) -o constraints.txt
+		--no-annotate setup.py $(foreach extra,tensorflow onnx text report query serve browser schemathesis xlsx dataflow test dev,--extra $(extra)) -o constraints.txt
 
 wheel: setup  ## build the wheel into dist/
 	rm -rf build  # setuptools would ship modules that are gone

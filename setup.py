@@ -12,6 +12,8 @@ TENSORFLOW_CPU = [
 ]
 # Keras writes ONNX by these, and what they wrote is tried; running ONNX takes onnxruntime alone.
 ONNX = ["onnxruntime>=1.20,<2"]
+# Text networks of a pair with an audio network: their tokenizers are files of this library.
+TEXT = [*ONNX, "tokenizers>=0.22,<1"]
 EXPORT = ["tf2onnx>=1.17,<2", "onnx>=1.18,<2", *ONNX]
 QUERY = ["duckdb>=2,<3", "fsspec>=2024.6"]
 SERVE = [
@@ -89,6 +91,7 @@ setup(
         "tensorflow": [*TENSORFLOW_CPU, *EXPORT, "h5py>=3.11", "tensorboard>=2.20,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22", "keras>=3.10,<4", *EXPORT, "h5py>=3.11", "tensorboard>=2.20,<3"],
         "onnx": ONNX,
+        "text": TEXT,
         "report": ["matplotlib>=3.9,<4"],
         "query": QUERY,
         "serve": SERVE,

@@ -2,6 +2,8 @@
 
 catalog-tagger import-model musicnn --package musicnn-0.1.0-py3-none-any.whl --output models
 catalog-tagger import-model onnx --onnx network.onnx --feature-spec spec.json --output models/network
+catalog-tagger import-model text --onnx text.onnx --tokenizer tokenizer.json --for-trunk models/network \
+    --sequence-length 77 --output models/text
 catalog-tagger import-model beats --onnx beats.onnx --licence MIT --output models/beats
 catalog-tagger import-model rules --model bundle --rules rules.yaml --output bundle-2
 """
@@ -55,6 +57,61 @@ def onnx(**flags: Any) -> int:
     from pipelines.jobs.import_model import run_onnx
 
     return answer(run_onnx, flags)
+
+
+@command.command(
+    "text",
+    cls=Command,
+    help="The text network of a pair, whose audio network is a trunk already: an ONNX network from token ids to a "
+    "vector in the space of the trunk's embeddings, with its tokenizer, as a bundle for `search --sounds-like`.",
+)
+@click.option(
+    "--onnx",
+    required=True,
+    metavar="FILE",
+    help="ONNX file with an input of token ids [n, tokens], int64 or int32, perhaps one of their mask, and an output "
+    "[n, dim].",
+)
+@click.option(
+    "--tokenizer", required=True, metavar="JSON", help="Its file tokenizer.json, as the library tokenizers writes it."
+)
+@click.option(
+    "--for-trunk",
+    required=True,
+    metavar="BUNDLE|ID",
+    help="The audio network: a bundle with this trunk alone, or the id of the trunk, which `describe` shows.",
+)
+@click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
+@click.option(
+    "--sequence-length",
+    required=True,
+    type=click.IntRange(2, 100_000),
+    metavar="N",
+    help="Most tokens of a text, with those that the tokenizer adds; further ones are cut off.",
+)
+@click.option(
+    "--template",
+    default="{}",
+    show_default=True,
+    metavar="TEXT",
+    help="What the network reads, with {} in place of the text, such as 'This is a recording of {}.'.",
+)
+@click.option(
+    "--tokens-input", metavar="NAME", help="Name of its input of token ids (default: input_ids, or its only one)."
+)
+@click.option(
+    "--mask-input", metavar="NAME", help="Name of its input of their mask (default: attention_mask, if it is there)."
+)
+@click.option("--vector-output", metavar="NAME", help="Name of its output (default: its only one).")
+@click.option("--name", metavar="NAME", help="Name of the network (default: the file's name).")
+@click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
+@click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
+@answer_flags
+def text_network(**flags: Any) -> int:
+    """Reads the network."""
+    from pipelines.jobs.import_model import run_text
+
+    return answer(run_text, flags)
 
 
 @command.command(

@@ -23,7 +23,7 @@ PURE = (
     f"discovery publishing verification maintenance comparison telemetry embedded_tags transforms.reports {GROUND}"
 )
 WRITERS = "querying exporting"
-MODELS = "embedding scoring bundles trunks beats fitting training evaluation"
+MODELS = "embedding scoring bundles trunks beats texts fitting training evaluation"
 
 MAY_IMPORT = {
     "transforms.audio": "",
@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "models.bundles": f"embedding scoring features taxonomy splits {GROUND}",
     "models.trunks": f"bundles embedding scoring features taxonomy telemetry {GROUND}",
     "models.beats": f"trunks bundles features telemetry {GROUND}",
+    "models.texts": "bundles trunks formats",
     "models.fitting": f"bundles embedding scoring splits table telemetry {GROUND}",
     "models.training": f"trunks bundles embedding scoring dataset features telemetry {GROUND}",
     "models.evaluation": (
@@ -80,7 +81,8 @@ MAY_IMPORT = {
         f"terminal reports synthesis inputs launch checks waves planning {WRITERS} transforms models {MODELS} {PURE}"
     ),
     "pipelines.reading": (
-        f"terminal reports inputs querying serving launch checks models.bundles models.trunks models.beats {PURE}"
+        "terminal reports inputs querying serving launch checks models.bundles models.trunks models.beats models.texts "
+        f"{PURE}"
     ),
     "pipelines": f"terminal inputs launch jobs reading {PURE} models.bundles",
     "pipelines.demo": f"pipelines terminal {PURE}",

@@ -160,6 +160,7 @@ RUNS = values(
     neighbours=PLAIN,
     parameters=PLAIN,
     embedding_parts=st.dictionaries(st.text(max_size=5), PARTS.map(lambda part: (part,)), max_size=2),
+    trunk_ids=st.dictionaries(st.text(max_size=5), st.lists(st.text(max_size=5), max_size=2).map(tuple), max_size=2),
 )
 INDEX_FILES = values(IndexFile, path=PATHS)
 FILE_LISTS = st.lists(INDEX_FILES, max_size=2).map(tuple)

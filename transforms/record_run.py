@@ -179,6 +179,7 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
     kept = [one for report in sides.reports for one in report.kept]
     kept_files, neighbours = kept_neighbours(_parent_run(settings.known), changes, counts["tagged"])
     earlier = earlier_ids(kept, settings.known.snapshot)
+    embedding_parts, trunk_ids = _origins(tagger, settings.known, earlier)
     return Run(
         run_id=run_id,
         parent=settings.known.parent,
@@ -198,20 +199,21 @@ def _run(run_id: str, sides: RunResults, settings: RecordRunSettings) -> Run:
         neighbours=neighbours,
         parameters=dict(settings.parameters),
         rules=tuple(category.name for category in tagger.taxonomy.rules),
-        embedding_parts=_embedding_parts(tagger, settings.known, earlier),
+        embedding_parts=embedding_parts,
+        trunk_ids=trunk_ids,
     )
 
 
-def _embedding_parts(
+def _origins(
     tagger: Tagger, known: PriorOutcomes, earlier: tuple[EarlierIds, ...]
-) -> dict[str, tuple[EmbeddingPart, ...]]:
-    """The parts of the run's embedding, and what the last snapshot knows of those of rows that were kept."""
-    before = {} if known.snapshot is None else known.snapshot.manifest.run.embedding_parts
-    kept = {one.ids.embedding_id for one in earlier}
-    return {
-        **{name: before[name] for name in sorted(kept & before.keys())},
-        tagger.embedding_id: tagger.embedding_parts,
-    }
+) -> tuple[dict[str, tuple[EmbeddingPart, ...]], dict[str, tuple[str, ...]]]:
+    """Parts and trunks of the run's embedding, and what the last snapshot knows of those of rows that were kept."""
+    parts, trunks = {tagger.embedding_id: tagger.embedding_parts}, {tagger.embedding_id: tagger.trunk_ids}
+    if known.snapshot is not None:
+        before, kept = known.snapshot.manifest.run, {one.ids.embedding_id for one in earlier}
+        parts = {name: before.embedding_parts[name] for name in sorted(kept & before.embedding_parts.keys())} | parts
+        trunks = {name: before.trunk_ids[name] for name in sorted(kept & before.trunk_ids.keys())} | trunks
+    return parts, trunks
 
 
 def _parent_run(known: PriorOutcomes) -> Run | None:

@@ -12,7 +12,7 @@ from models.beats.network import BeatNetwork, Ends
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, read_checked
 from models.bundles.writing import write_files
 from models.trunks.onnx_file import check_self_contained, opset_of
-from models.trunks.onnx_trial import answer_of_child
+from models.trunks.onnx_trial import tried
 from transforms import storage
 from transforms.features.rhythm.beat_input import BeatInput, BeatSpec, beats_id_of
 from transforms.formats.hashing import sha256_hex
@@ -26,7 +26,7 @@ MOST_NETWORK_BYTES = 512 << 20
 LOWEST_OPSET = 7
 """Earlier operators broadcast in another way."""
 
-_CHILD = "models.beats.trial_child"
+_CHILD, _WORK = "models.beats.trial_child", "in which some patterns of drums should go through it"
 _SPEC_FIELDS = ("input", "beat", "downbeat")
 
 
@@ -145,7 +145,7 @@ def write_beat_bundle(
     """
     opset = _checked_opset(onnx)
     check_self_contained(onnx)
-    answer = answer_of_child(_CHILD, onnx, json.dumps({"input": given.to_json(), "ends": list(ends)}))
+    answer = tried(_CHILD, json.dumps({"input": given.to_json(), "ends": list(ends)}), onnx, _WORK)
     bundle = BeatBundle(
         url=url,
         name=name,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.bundles.trunk_bundle import BundleError
-from models.trunks.onnx_trunk import OnnxTrunk
+from models.trunks.onnx_trunk import OnnxNetwork
 from transforms.features.rhythm.beat_input import BeatInput
 from transforms.features.rhythm.beats import HeardRhythm, decode
 from transforms.telemetry.cpu import counted_here
@@ -32,6 +32,10 @@ class _Piece(NamedTuple):
     frames: np.ndarray
 
 
+class _BeatRunner(OnnxNetwork):
+    what, rows = "network of beats", "chunks"
+
+
 class BeatNetwork:
     """A network that ONNX Runtime runs on the processor. Equal excerpts give equal bits, whatever shares their batch.
 
@@ -50,7 +54,7 @@ class BeatNetwork:
     """
 
     def __init__(self, onnx: bytes, given: BeatInput, ends: Ends, batch: int = 1, *, parallel: int = 1) -> None:
-        self._session, self._given, self._ends, self._batch = OnnxTrunk(onnx), given, ends, batch
+        self._session, self._given, self._ends, self._batch = _BeatRunner(onnx), given, ends, batch
         self._check_names()
         self.shape = tuple(next(one.shape for one in self._session.inputs if one.name == ends.input))
         self._is_fixed = len(self.shape) == 3 and isinstance(self.shape[1], int)
@@ -110,7 +114,7 @@ class BeatNetwork:
         batch = np.zeros((self._batch, *pieces[0].frames.shape), np.float32)
         for place, piece in enumerate(pieces):
             batch[place] = piece.frames
-        outputs = self._session.values(batch, self._ends.input, self._ends[1:])
+        outputs = self._session.run({self._ends.input: batch}, self._ends[1:])
         given = self._given
         for place, piece in enumerate(pieces):
             for values, whole in zip(outputs, found[piece.track], strict=True):

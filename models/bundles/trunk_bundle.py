@@ -22,6 +22,9 @@ BUNDLE_VERSION = 3
 READABLE_SCHEMAS = (1, 2, 3)
 BUNDLE_FILE = "bundle.json"
 
+TEXT_NETWORK = "text_network"
+"""Field of the manifest that only bundles of text networks have."""
+
 
 class BundleError(ValueError):
     """The bundle cannot be used: it is unfinished, was changed since it was written, or was made for other features."""
@@ -107,6 +110,13 @@ class Embedding:
         return short_id("em", self.feature_id, *named, json_bytes(self.pooling.to_json()))
 
     @property
+    def trunk_ids(self) -> tuple[str, ...]:
+        """Id of each trunk: a hash of the feature spec and of its weights. Equal ids give equal patch embeddings, but
+        for the last bits, which depend on the batch.
+        """
+        return tuple(short_id("tr", self.feature_id, trunk.digest) for trunk in self.trunks)
+
+    @property
     def schema_version(self) -> int:
         """Version of the bundle's schema: the earliest that can state the batches of the trunks."""
         return BUNDLE_VERSION if any(trunk.batch_parts for trunk in self.trunks) else 2
@@ -171,6 +181,8 @@ def trunks_from_manifest(url: str, manifest: Mapping[str, Any]) -> TrunkBundle:
     """
     if (kind := manifest.get("kind")) is not None:
         raise BundleError(f"{url} holds a network of {kind}, not a trunk: give it to `tag --{kind}`")
+    if TEXT_NETWORK in manifest:
+        raise BundleError(f"{url} holds a text network, which `search --text-model` reads: give a bundle with a trunk")
     with naming(storage.join(url, BUNDLE_FILE), "a bundle's manifest", BundleError):
         trunks = [manifest["trunk"]] if manifest["schema_version"] == 1 else manifest["trunks"]
         bundle = TrunkBundle(

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from models.bundles.tagger_bundle import HEADS, Bundle, Tagging, load_bundle
+from models.bundles.text_bundle import TextBundle, TextNetwork, load_text_bundle, text_fields
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, Embedding, TrunkBundle, load_trunks, read_file
 from transforms import storage
 from transforms.formats.documents import parse_json
@@ -59,6 +60,12 @@ def write_trunk_bundle(url: str, embedding: Embedding, files: Mapping[str, bytes
 def write_files(url: str, fields: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
     """Writes a bundle of any kind: its files, and a manifest with these fields. Otherwise like `write_bundle`."""
     _write(url, fields, files)
+
+
+def write_text_bundle(url: str, network: TextNetwork, files: Mapping[str, bytes]) -> TextBundle:
+    """Writes the bundle of a text network. Otherwise like `write_bundle`."""
+    _write(url, text_fields(network), files)
+    return load_text_bundle(url)
 
 
 def _embedding_fields(embedding: Embedding) -> dict[str, Any]:

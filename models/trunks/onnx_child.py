@@ -7,6 +7,8 @@ import contextlib
 import json
 import resource
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,8 @@ MOST_VALUES = 65_536
 IMPORT_TOLERANCE = 1e-4
 """Largest change of a patch's embedding with the other patches of its batch, relative to the largest value."""
 
-_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+FLOAT_TYPES = ("tensor(float)", "tensor(float16)", "tensor(double)")
+"""ONNX Runtime's names of floating-point types."""
 
 
 def embedding_length(trunk: OnnxTrunk, spec: FeatureSpec) -> int:
@@ -64,7 +67,7 @@ def _check_signature(trunk: OnnxTrunk, spec: FeatureSpec) -> None:
         names = [", ".join(one.name for one in ends) for ends in (trunk.inputs, trunk.outputs)]
         raise BundleError(f"the network has inputs {names[0]} and outputs {names[1]}: a trunk must have one of each")
     (patch,), (found,) = trunk.inputs, trunk.outputs
-    if found.type not in _FLOATS:
+    if found.type not in FLOAT_TYPES:
         raise BundleError(f"the network returns {found.type}: a trunk must return floating-point numbers")
     fits = len(patch.shape) == 3 and all(
         not isinstance(size, int) or size == wanted
@@ -77,22 +80,34 @@ def _check_signature(trunk: OnnxTrunk, spec: FeatureSpec) -> None:
         )
 
 
-def _answer(onnx: bytes, spec: FeatureSpec) -> dict[str, int | str]:
-    try:
-        return {"patch_dim": embedding_length(OnnxTrunk(onnx), spec), "batch": chosen_batch(onnx, spec.patch_shape)}
-    except BundleError as error:
-        return {"refused": str(error)}
-    except MemoryError:
-        return {"refused": "the network needs too much memory: export a smaller one"}
+def _answer(onnx: bytes, spec: FeatureSpec) -> dict[str, int]:
+    return {"patch_dim": embedding_length(OnnxTrunk(onnx), spec), "batch": chosen_batch(onnx, spec.patch_shape)}
 
 
-def _main(spec: str, memory: str) -> None:
-    onnx = sys.stdin.buffer.read()
+def answer_within(memory: str, answer: Callable[[bytes], Mapping[str, Any]]) -> None:
+    """Writes the answer about the network on stdin to stdout as JSON, or why it is refused as `refused`.
+
+    Args:
+      memory: bytes of address space.
+      answer: what is told about the bytes of stdin; it raises BundleError for a network that is refused.
+    """
+    data = sys.stdin.buffer.read()
     with contextlib.suppress(ImportError):
         import onnxruntime  # noqa: F401 - loaded before the limits apply
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.stdout.buffer.write(json.dumps(_answer(onnx, FeatureSpec.from_json(json.loads(spec)))).encode())
+    try:
+        found = answer(data)
+    except BundleError as error:
+        found = {"refused": str(error)}
+    except MemoryError:
+        found = {"refused": "the network needs too much memory: export a smaller one"}
+    sys.stdout.buffer.write(json.dumps(found).encode())
+
+
+def _main(spec: str, memory: str) -> None:
+    read = FeatureSpec.from_json(json.loads(spec))
+    answer_within(memory, lambda onnx: _answer(onnx, read))
 
 
 if __name__ == "__main__":

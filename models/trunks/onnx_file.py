@@ -27,19 +27,22 @@ _OPSET_IMPORT = 8
 """Field of a model: a set of operators (1: its name) and its version (2)."""
 
 
-def check_self_contained(model: bytes) -> None:
-    """Raises BundleError if an ONNX file takes data from another file, or is no ONNX file."""
+def check_self_contained(model: bytes, what: str = "trunk") -> None:
+    """Raises BundleError if an ONNX file takes data from another file, or is no ONNX file; `what` names it."""
     pending = [("model", memoryview(model))]
-    while pending:
-        kind, message = pending.pop()
-        if kind == "external":
-            raise _refused()
-        for number, value in _fields(message):
-            if kind == "tensor" and number == _DATA_LOCATION and value != 0:
+    try:
+        while pending:
+            kind, message = pending.pop()
+            if kind == "external":
                 raise _refused()
-            child = _CHILDREN[kind].get(number)
-            if child is not None and isinstance(value, memoryview):
-                pending.append((child, value))
+            for number, value in _fields(message):
+                if kind == "tensor" and number == _DATA_LOCATION and value != 0:
+                    raise _refused()
+                child = _CHILDREN[kind].get(number)
+                if child is not None and isinstance(value, memoryview):
+                    pending.append((child, value))
+    except IndexError as error:
+        raise BundleError(f"ONNX Runtime cannot run this {what}, which is no ONNX file: {error}") from error
 
 
 def opset_of(model: bytes) -> int | None:
@@ -67,24 +70,25 @@ def _refused() -> BundleError:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field; a number of fixed width is passed over."""
+    """Number and value of each field; a number of fixed width is passed over.
+
+    Raises:
+      IndexError: the message is no protocol buffer.
+    """
     at = 0
-    try:
-        while at < len(message):
-            key, at = _varint(message, at)
-            number, kind = key >> 3, key & 7
-            if kind == _VARINT:
-                value, at = _varint(message, at)
-                yield number, value
-                continue
-            size, at = (_fixed(kind), at) if kind != _BYTES else _varint(message, at)
-            if at + size > len(message):
-                raise IndexError(f"field {number} ends behind its message")
-            if kind == _BYTES:
-                yield number, message[at : at + size]
-            at += size
-    except IndexError as error:
-        raise BundleError(f"ONNX Runtime cannot run this trunk, which is no ONNX file: {error}") from error
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            value, at = _varint(message, at)
+            yield number, value
+            continue
+        size, at = (_fixed(kind), at) if kind != _BYTES else _varint(message, at)
+        if at + size > len(message):
+            raise IndexError(f"field {number} ends behind its message")
+        if kind == _BYTES:
+            yield number, message[at : at + size]
+        at += size
 
 
 def _fixed(kind: int) -> int:

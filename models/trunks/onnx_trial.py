@@ -36,20 +36,26 @@ def try_network(onnx: bytes, spec: FeatureSpec) -> NetworkTrial:
     Raises:
       BundleError: the network is no trunk for this spec, or exceeds a limit. The message is one line.
     """
-    return NetworkTrial(**answer_of_child(_CHILD, onnx, json.dumps(spec.to_json())))
+    work = "in which four batches should go through it"
+    return NetworkTrial(**tried(_CHILD, json.dumps(spec.to_json()), onnx, work))
 
 
-def answer_of_child(module: str, onnx: bytes, argument: str) -> dict[str, Any]:
-    """The JSON answer of a module that tries a network: run with the argument and the bytes of its address space.
+def tried(child: str, argument: str, data: bytes, work: str) -> dict[str, Any]:
+    """The answer of a child process that runs a network: a JSON object without `refused`.
+
+    Args:
+      child: module to run, see `onnx_child.answer_within`.
+      argument: its first argument; the second is the bytes of address space.
+      data: its stdin.
+      work: clause that says what should be done within `TRIAL_S`.
 
     Raises:
-      BundleError: the answer is a refusal, or the network exceeds a limit. The message is one line.
+      BundleError: the child refuses the network, or exceeds a limit. The message is one line.
     """
-    command = [sys.executable, "-P", "-m", module, argument, str(TRIAL_BYTES)]
     try:
         done = subprocess.run(
-            command,
-            input=onnx,
+            [sys.executable, "-P", "-m", child, argument, str(TRIAL_BYTES)],
+            input=data,
             capture_output=True,
             timeout=TRIAL_S,
             check=False,
@@ -57,8 +63,8 @@ def answer_of_child(module: str, onnx: bytes, argument: str) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired as error:
         raise BundleError(
-            f"the network was still running after {TRIAL_S:g} s, in which four batches should go through it: check it "
-            "for a loop without an end, or export a smaller one"
+            f"the network was still running after {TRIAL_S:g} s, {work}: check it for a loop without an end, or export "
+            "a smaller one"
         ) from error
     try:
         answer: dict[str, Any] = json.loads(done.stdout)

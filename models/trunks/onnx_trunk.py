@@ -1,6 +1,6 @@
-"""Runs trunks that are ONNX files with ONNX Runtime, without TensorFlow."""
+"""Runs networks that are ONNX files with ONNX Runtime, without TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +18,8 @@ CALL_S = 600.0
 _MONITOR = CallMonitor()
 
 
-class OnnxTrunk:
-    """A trunk that ONNX Runtime runs on the processor: float32 [n, frames, mels] -> float32 [n, patch_dim].
+class OnnxNetwork:
+    """A network that ONNX Runtime runs on the processor.
 
     Args:
       model: the file's bytes. It must contain all its weights, because a path would let it name other files.
@@ -30,17 +30,45 @@ class OnnxTrunk:
       BundleError: ONNX Runtime is not installed, or cannot run this file, or it takes data from another file.
     """
 
+    what, rows = "trunk", "patches"
+    """What the network is, and what the rows of its inputs are, for messages."""
+
     def __init__(self, model: bytes, threads: int | None = 1, options: Any = None) -> None:
-        check_self_contained(model)
-        runtime, options = _runtime(), options or session_options(threads)
+        check_self_contained(model, self.what)
+        runtime, options = _runtime(self.what), options or session_options(threads)
         self._run_options = runtime.RunOptions
         try:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # Exceptions of ONNX Runtime have no common base class except Exception.
         except Exception as error:
-            raise BundleError(f"ONNX Runtime {runtime.__version__} cannot run this trunk: {told(error)}") from error
+            engine = f"ONNX Runtime {runtime.__version__}"
+            raise BundleError(f"{engine} cannot run this {self.what}: {told(error)}") from error
         self.inputs = tuple(self._session.get_inputs())
         self.outputs = tuple(self._session.get_outputs())
+
+    def run(self, given: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        """The outputs of these names for arrays by the names of the inputs.
+
+        Raises:
+          BundleError: the call was still running after `CALL_S`.
+        """
+        options = self._run_options()
+        try:
+            with _MONITOR.ended_after(CALL_S, options):
+                found: list[np.ndarray] = self._session.run(list(outputs), dict(given), options)
+        except Exception as error:
+            if not options.terminate:
+                raise
+            size = max(map(len, given.values()))
+            raise BundleError(
+                f"a network was still running after {CALL_S:g} s with {size} {self.rows}, and was ended: use another "
+                f"{self.what}"
+            ) from error
+        return found
+
+
+class OnnxTrunk(OnnxNetwork):
+    """A trunk: float32 [n, frames, mels] -> float32 [n, patch_dim]."""
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 [n, frames, mels] -> float32 [n, patch_dim]. A network with a fixed n gets padded batches."""
@@ -55,22 +83,7 @@ class OnnxTrunk:
         return str(self._session.end_profiling())
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        (found,) = self.values(batch, self.inputs[0].name, [self.outputs[0].name])
-        return found
-
-    def values(self, batch: np.ndarray, taken: str, wanted: Sequence[str]) -> list[np.ndarray]:
-        """What the network gives for one batch: the outputs of these names, from the input of this name."""
-        options = self._run_options()
-        try:
-            with _MONITOR.ended_after(CALL_S, options):
-                found: list[np.ndarray] = self._session.run(list(wanted), {taken: batch}, options)
-        except Exception as error:
-            if not options.terminate:
-                raise
-            raise BundleError(
-                f"a network was still running after {CALL_S:g} s with {len(batch)} patches, and was ended: use another "
-                "trunk"
-            ) from error
+        (found,) = self.run({self.inputs[0].name: batch}, [self.outputs[0].name])
         return found
 
 
@@ -92,13 +105,12 @@ def _padded(batch: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
 
 
-def _runtime() -> ModuleType:
+def _runtime(what: str = "trunk") -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
-        raise BundleError(
-            f"this trunk needs ONNX Runtime, which is not installed: {INSTALL}, or choose --inference tensorflow if "
-            "TensorFlow is installed"
-        ) from error
+        instead = f"{INSTALL}, or choose --inference tensorflow if TensorFlow is installed"
+        remedy = instead if what == "trunk" else "pip install 'catalog-tagger[text]'"
+        raise BundleError(f"this {what} needs ONNX Runtime, which is not installed: {remedy}") from error
     module: ModuleType = onnxruntime
     return module

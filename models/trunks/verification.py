@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from models.bundles.tagger_bundle import HEADS, load_bundle
+from models.bundles.text_bundle import TEXT_FILE, load_text_bundle
 from models.bundles.trunk_bundle import BundleError, load_trunks, read_file, read_manifest_of
 from models.trunks.loading import check_onnx
+from models.trunks.onnx_file import check_self_contained
 from transforms import storage
 
 
@@ -24,6 +26,9 @@ def bundle_problems(url: str) -> Iterator[str]:
     if len(contents) < len(files):
         return
     try:
+        if TEXT_FILE in files:
+            check_self_contained(load_text_bundle(url).onnx, "text network")
+            return
         bundle = load_bundle(url) if HEADS in files else load_trunks(url)
         for trunk in bundle.trunks:
             if "onnx" in trunk.files:

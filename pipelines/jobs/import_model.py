@@ -1,4 +1,4 @@
-"""Makes bundles from networks that others trained: MusiCNN's package, ONNX networks on mel patches, and of beats."""
+"""Makes bundles from networks that others trained: MusiCNN's package, ONNX networks on mel patches, texts or beats."""
 
 import dataclasses
 from pathlib import Path
@@ -9,6 +9,7 @@ from models.bundles.other_rules import write_with_rules
 from models.bundles.tagger_bundle import Bundle
 from models.bundles.trunk_bundle import BundleError
 from models.bundles.writing import clear_unfinished
+from models.texts.importing import find_trunk, import_text_network
 from models.trunks.musicnn_package import PackageError, read_package
 from models.trunks.onnx_import import write_onnx_bundle
 from models.trunks.quiet_start import start_tensorflow
@@ -62,19 +63,19 @@ def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
     clear_unfinished(args.output)
     spec = read_feature_spec(args.feature_spec)
     try:
-        data = storage.read_bytes(args.onnx)
+        data = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
         texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
         bundle = write_onnx_bundle(args.output, data, spec, **texts)
-    except storage.NotFound as error:
-        raise CommandFailed(f"--onnx={args.onnx}: no such file") from error
     except BundleError as error:
         raise CommandFailed(f"{args.onnx}: {error}") from error
-    (trunk,) = bundle.trunks
+    (trunk,), (trunk_id,) = bundle.trunks, bundle.trunk_ids
     return Answer(
-        text=f"bundle {args.output}: trunk {trunk.name}, {trunk.patch_dim} values per patch, {bundle.embedding_id}",
+        text=f"bundle {args.output}: trunk {trunk.name}, {trunk.patch_dim} values per patch, {trunk_id}, "
+        f"{bundle.embedding_id}",
         document={
             "bundle": args.output,
             "trunk": trunk.name,
+            "trunk_id": trunk_id,
             "patch_dim": trunk.patch_dim,
             "embedding_id": bundle.embedding_id,
             "feature_id": bundle.feature_id,
@@ -111,6 +112,38 @@ def run_beats(args: Arguments, beam_args: list[str]) -> Answer:
             "beats_id": bundle.beats_id,
             "opset": bundle.opset,
             "trial": dataclasses.asdict(trial),
+        },
+    )
+
+
+def run_text(args: Arguments, beam_args: list[str]) -> Answer:
+    """Writes a bundle that contains a text network and its tokenizer."""
+    check_writes("--output", args.output, "bundle")
+    clear_unfinished(args.output)
+    trunk = find_trunk(args.for_trunk)
+    onnx = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
+    tokenizer = _read_given("--tokenizer", args.tokenizer, MOST_NETWORK_BYTES)
+    texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
+    names = {"tokens_input": args.tokens_input, "mask_input": args.mask_input, "output": args.vector_output}
+    declared = {"length": args.sequence_length, "template": args.template}
+    try:
+        bundle = import_text_network(args.output, onnx, tokenizer, trunk=trunk, **declared, **names, **texts)
+    except BundleError as error:
+        raise CommandFailed(f"{args.onnx}: {error}") from error
+    network = bundle.network
+    lines = [
+        f"bundle {args.output}: text network {network.name}, {network.dim} values for a text of at most "
+        f"{network.length} tokens, {network.text_id} for trunk {network.trunk_id}"
+    ]
+    if trunk[1] is None:
+        lines.append("the id of a trunk says nothing about its size, which `search` compares")
+    facts = ("name", "dim", "length", "is_padded", "template", "tokens_input", "mask_input", "output", "trunk_id")
+    return Answer(
+        text="\n".join(lines),
+        document={
+            "bundle": args.output,
+            "text_id": network.text_id,
+            **{name: getattr(network, name) for name in facts},
         },
     )
 

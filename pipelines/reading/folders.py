@@ -6,7 +6,8 @@ from typing import Any
 from models.beats.bundle import KIND as BEATS
 from models.beats.bundle import read_beat_bundle
 from models.bundles.tagger_bundle import HEADS, load_bundle
-from models.bundles.trunk_bundle import TrunkBundle, load_trunks, read_manifest_of
+from models.bundles.text_bundle import TextBundle, load_text_bundle
+from models.bundles.trunk_bundle import TEXT_NETWORK, TrunkBundle, load_trunks, read_manifest_of
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.dataset.manifest import read_manifest
@@ -17,7 +18,7 @@ from transforms.taxonomy.rules import RULE
 
 
 def describe_bundle(url: str) -> Answer:
-    """Ids, trunks and tags of a bundle. One that `import-model onnx` made has no tags.
+    """Ids, trunks and tags of a bundle. One that `import-model onnx` made has no tags, a text network has neither.
 
     Raises:
       BundleError: it is damaged, unfinished or of another version.
@@ -25,6 +26,8 @@ def describe_bundle(url: str) -> Answer:
     manifest = read_manifest_of(url)
     if manifest.get("kind") == BEATS:
         return _describe_beats(url, manifest["created_by"])
+    if TEXT_NETWORK in manifest:
+        return _describe_text(load_text_bundle(url), manifest["created_by"])
     tagger = load_bundle(url) if HEADS in manifest["files"] else None
     bundle: TrunkBundle = tagger or load_trunks(url)
     ids = {"feature_id": bundle.feature_id, "embedding_id": bundle.embedding_id}
@@ -39,11 +42,13 @@ def describe_bundle(url: str) -> Answer:
         "ids": ids,
         "embedding_dim": bundle.embedding_dim,
         "trunks": [
-            {"name": trunk.name, "patch_dim": trunk.patch_dim, "formats": list(trunk.files)} for trunk in bundle.trunks
+            {"name": trunk.name, "trunk_id": name, "patch_dim": trunk.patch_dim, "formats": list(trunk.files)}
+            for trunk, name in zip(bundle.trunks, bundle.trunk_ids, strict=True)
         ],
         "categories": categories,
     }
-    names = ", ".join(trunk.name for trunk in bundle.trunks) or "none, statistics alone"
+    named = (f"{trunk.name} ({name})" for trunk, name in zip(bundle.trunks, bundle.trunk_ids, strict=True))
+    names = ", ".join(named) or "none, statistics alone"
     lines = [
         f"bundle {url}, made by {document['created_by']}",
         f"trunks: {names}; {bundle.embedding_dim} values per track",
@@ -72,6 +77,25 @@ def _describe_beats(url: str, created_by: str) -> Answer:
         f"input: {given.n_mels} mel bands, {given.frames_hz:g} times a second, chunks of {given.chunk_frames} frames",
         f"trial: {trial.right_tempi} of {trial.patterns} tempi and {trial.right_metres} metres of drums are right",
         *_id_lines({"beats_id": bundle.beats_id}),
+    ]
+    return Answer(text="\n".join(lines), document=document, all=True)
+
+
+def _describe_text(bundle: TextBundle, created_by: str) -> Answer:
+    network = bundle.network
+    facts = {name: value for name, value in dataclasses.asdict(network).items() if name not in ("digest", "tokenizer")}
+    document = {
+        "kind": "bundle",
+        "bundle": bundle.url,
+        "created_by": created_by,
+        "ids": {"text_id": network.text_id, "trunk_id": network.trunk_id},
+        TEXT_NETWORK: facts,
+    }
+    lines = [
+        f"bundle {bundle.url}, made by {created_by}",
+        f"text network: {network.name}; {network.dim} values for a text of at most {network.length} tokens",
+        f"it reads {network.template!r}",
+        *_id_lines({"text_id": network.text_id, "trunk_id": network.trunk_id}),
     ]
     return Answer(text="\n".join(lines), document=document, all=True)
 

@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from models.bundles.fake import write_fake_bundle
+from models.bundles.trunk_bundle import load_trunks
 from models.evaluation.published_scores import read_predictions
 from models.refit import read_embeddings
 from pipelines.cli import main
@@ -15,6 +17,8 @@ from pipelines.planning.budget import choice_of_run, with_choice
 from tests.support.iceberg import differences, iceberg_rows
 from tests.support.simulated import SimulatedTable
 from tests.support.tiny import SPEC, TAXONOMY
+from transforms.discovery.search.engine import search_tracks
+from transforms.discovery.search.request import SearchRequest, TextVector
 from transforms.maintenance.rewriting import rewritten
 from transforms.table.mixture import embedding_view
 from transforms.table.reader import SnapshotReader, open_snapshot
@@ -70,6 +74,25 @@ def test_readers_of_iceberg_get_the_rows_of_both_trunks_with_their_ids(mixed: Sn
     new, old = mixed.manifest.run.embedding_ids
     assert (ids.count(new), ids.count(old), len(ids)) == (4, 3, 7)
     assert {row["embedding_id"]: len(row["embedding"]) for row in rows}.keys() == {new, old}
+
+
+@pytest.mark.parametrize(("name", "tracks", "size"), [("new", 4, 3), ("old", 3, 8)])
+def test_a_text_is_compared_with_the_tracks_of_its_trunk(
+    mixed: SnapshotReader, name: str, tracks: int, size: int
+) -> None:
+    run = mixed.manifest.run
+    bundles = {one: load_trunks(str(Path(mixed.root).parent / one)) for one in ("old", "new")}
+    assert run.trunk_ids == {one.embedding_id: one.trunk_ids for one in bundles.values()}
+    bundle = bundles[name]
+    text = TextVector(text="low", values=tuple(range(1, size + 1)), text_id="te", trunk_id=bundle.trunk_ids[0])
+    found = search_tracks(mixed, SearchRequest(sounds_like=text))
+    rows = mixed.scan("embeddings", ["track_id", "embedding"], embedding_id=bundle.embedding_id).to_pylist()
+    own = {
+        row["track_id"]: np.dot(row["embedding"][:size], text.values) / np.linalg.norm(row["embedding"][:size])
+        for row in rows
+    }
+    assert [hit.track_id for hit in found.hits] == sorted(own, key=lambda track: -own[track]) and len(own) == tracks
+    assert found.not_compared == 7 - tracks
 
 
 def test_query_refuses_embeddings_without_an_id(mixed: SnapshotReader, capsys, caplog) -> None:

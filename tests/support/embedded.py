@@ -21,10 +21,13 @@ def ids_of(embedding_id: str = "em-1") -> Ids:
     return Ids(feature_id="fs-1", embedding_id=embedding_id, tagger_id=TAGGER, taxonomy_id="tx-1")
 
 
-def publish_embedded(root, tracks, *, earlier=None, embedding_id="em-1", buckets=BUCKETS) -> Snapshot:
+def publish_embedded(
+    root, tracks, *, earlier=None, embedding_id="em-1", buckets=BUCKETS, parts=(), trunk_ids=()
+) -> Snapshot:
     """Publishes the next snapshot with exactly these tracks: id -> (embedding, duration in seconds).
 
-    With `earlier`, the snapshot is mixed: its tracks have the embedding `em-0`, of another length if need be.
+    With `earlier`, the snapshot is mixed: its tracks have the embedding `em-0`, of another length if need be. With
+    `parts` and `trunk_ids`, the run names them of its own embedding.
     """
     open_table(str(root), buckets)
     parent, earlier = current_snapshot(str(root)), earlier or {}
@@ -57,6 +60,8 @@ def publish_embedded(root, tracks, *, earlier=None, embedding_id="em-1", buckets
         changes=changes,
         earlier=(mixed,) if earlier else (),
         neighbours=record,
+        embedding_parts={embedding_id: tuple(parts)} if parts else {},
+        trunk_ids={embedding_id: tuple(trunk_ids)} if trunk_ids else {},
     )
     return commit_run(str(root), write_run(str(root), run))
 

@@ -126,6 +126,7 @@ def publish_table(
         fusion=fusion.record(tally) if fusion else {},
         rules=tuple(category.name for category in bundle.taxonomy.rules),
         embedding_parts={bundle.embedding_id: bundle.embedding_parts},
+        trunk_ids={bundle.embedding_id: bundle.trunk_ids},
     )
     return publish(str(table), run, GateLimits(max_reject_ratio=0.5))
 

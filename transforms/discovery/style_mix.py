@@ -35,7 +35,7 @@ class MixRequest:
     Attributes:
       styles: tag, as `Vocabulary.find` reads it -> its percentage; they are scaled to a sum of 100.
       added, subtracted: tracks that the mix shall sound like, and unlike.
-      conditions: conditions on all tracks; weights and words are not used.
+      conditions: conditions on all tracks; weights, words and texts are not used.
     """
 
     styles: Mapping[str, float]
@@ -94,7 +94,8 @@ def mix_styles(snapshot: SnapshotReader, request: MixRequest) -> Mix:
     """
     total = sum(request.styles.values())
     weights = {tag: 1.0 for tag, percentage in request.styles.items() if percentage > 0}
-    plan = SearchPlan(snapshot, dataclasses.replace(request.conditions, weights=weights, words=None))
+    conditions = dataclasses.replace(request.conditions, weights=weights, words=None, sounds_like=None)
+    plan = SearchPlan(snapshot, conditions)
     labels = [term.label for term in plan.terms]
     shares = [request.styles[tag] / total for tag in weights]
     seeds = (*request.added, *request.subtracted)

@@ -151,6 +151,8 @@ class Run:
       rules: names of the categories whose tags follow from rules.
       embedding_parts: embedding_id -> the parts of the embedding, for each embedding of the rows. Runs of earlier
         versions say nothing.
+      trunk_ids: embedding_id -> ids of its trunks, in the order of their parts, for each embedding of the rows. Runs of
+        earlier versions say nothing.
     """
 
     run_id: str
@@ -177,6 +179,7 @@ class Run:
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     rules: tuple[str, ...] = ()
     embedding_parts: dict[str, tuple[EmbeddingPart, ...]] = dataclasses.field(default_factory=dict)
+    trunk_ids: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def is_mixed(self) -> bool:
@@ -257,6 +260,7 @@ class Run:
                 name: tuple(map(EmbeddingPart.from_json, parts))
                 for name, parts in obj.get("embedding_parts", {}).items()
             },
+            "trunk_ids": {name: tuple(ids) for name, ids in obj.get("trunk_ids", {}).items()},
         }
         return cls(**fields | others | {"ids": Ids(**obj["ids"]), "files": tuple(_data_files(obj))})
 

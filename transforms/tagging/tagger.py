@@ -43,6 +43,11 @@ class Tagger(Protocol):
         """Where the values of an embedding come from, in their order."""
         ...
 
+    @property
+    def trunk_ids(self) -> tuple[str, ...]:
+        """Hashes of feature spec and weights of the trunks, in the order of their parts of an embedding."""
+        ...
+
     def score(self, embeddings: np.ndarray) -> np.ndarray:
         """Track embeddings float32 [tracks, dim] -> calibrated scores float64 [tracks, tags], 0 to 1."""
         ...

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.engine import SearchPlan
-from transforms.discovery.search.scores import GREATEST
+from transforms.discovery.search.scores import GREATEST, TermRow
 from transforms.discovery.similarity import Float32s
 from transforms.discovery.track_vectors import ComparedWith, TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
@@ -35,7 +35,7 @@ class Candidate:
     relevance: float
     artist: str
     similarity: float | None
-    terms: tuple[list[float], list[int]]
+    terms: TermRow
 
 
 @dataclasses.dataclass(frozen=True)

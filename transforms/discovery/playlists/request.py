@@ -21,7 +21,7 @@ class PlaylistRequest:
     """A playlist.
 
     Attributes:
-      target: tags, words and conditions; its limit is not used.
+      target: tags, words and conditions, without a text vector; its limit is not used.
       seeds: tracks that the others shall sound like. They are not in the playlist themselves.
       start: tracks that the playlist begins with, in this order, whatever they are.
       tracks: most tracks, those of `start` included.
@@ -49,6 +49,10 @@ class PlaylistRequest:
             raise DiscoveryError(f"{self.minutes:g} minutes: give a number above 0 and up to 6000")
         if self.tracks is None and self.minutes is None:
             raise DiscoveryError("no length: give a number of tracks or minutes")
+        if self.target.sounds_like is not None:
+            raise DiscoveryError(
+                "a playlist takes no text vector: search with it, and give tracks of the answer as seeds"
+            )
         if self.per_artist < 1:
             raise DiscoveryError(f"{self.per_artist} tracks per artist: give at least 1")
         if not 0 <= self.diversity <= 1:

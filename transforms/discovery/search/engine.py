@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.conditions import Condition, RowMask, conditions_of, tag_condition
 from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import ScoreReader, TermScores, log_odds
+from transforms.discovery.search.scores import ScoreReader, TermRow, TermScores, log_odds
+from transforms.discovery.search.sounds import TEXT_TERM, SoundComparison
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.search.words import WordMatch, read_words
 from transforms.table.reader import TRACK_ID, SnapshotReader
@@ -30,9 +31,12 @@ from transforms.table.reader import TRACK_ID, SnapshotReader
 class Contribution:
     """What one term adds to the score of a track: `weight` times the log-odds of `score`.
 
+    What the text of a request adds is one, too, see `transforms.discovery.search.sounds`.
+
     Attributes:
-      term: label of the term.
-      tag: the tag that has the score: that of the term, or the best one of several or of narrower ones.
+      term: label of the term; `text` for a text.
+      tag: the tag that has the score: that of the term, or the best one of several or of narrower ones; `text`.
+      score: calibrated score, 0 to 1; the cosine of a text, -1 to 1.
     """
 
     term: str
@@ -75,6 +79,7 @@ class SearchAnswer:
       matches: what the plain words stand for.
       unmatched: words that stand for nothing.
       emptied_by: why there are no hits, see `SearchPlan.emptied_by`.
+      not_compared: tracks whose sound is not compared with the text of the request, see `SearchPlan.not_compared`.
     """
 
     hits: tuple[Hit, ...]
@@ -83,6 +88,7 @@ class SearchAnswer:
     matches: tuple[WordMatch, ...]
     unmatched: tuple[str, ...]
     emptied_by: str | None
+    not_compared: int = 0
 
 
 def _emptied_by(filters: Sequence[FilterCount]) -> str | None:
@@ -98,7 +104,7 @@ def _emptied_by(filters: Sequence[FilterCount]) -> str | None:
 
 def _no_meaning(request: SearchRequest, weights: Sequence[float]) -> str | None:
     """Why words and weights of a request rank nothing; None if they do, or if there are none."""
-    if any(weights) or (request.words is None and not request.weights):
+    if any(weights) or request.sounds_like or (request.words is None and not request.weights):
         return None
     if weights:
         return "all weights are 0, so no tag counts"
@@ -113,6 +119,7 @@ class SearchPlan:
 
     Attributes:
       terms, weights: what ranks the tracks.
+      sound: compares the tracks with the text of the request, which ranks them too; None without one.
       no_meaning: why words and weights of the request rank nothing, so that no track fits it; None if they do, or if it
         has conditions alone.
     """
@@ -135,6 +142,7 @@ class SearchPlan:
         musts += [tag_condition(vocabulary.find(tag), False) for tag in request.must_not]
         self.conditions: list[Condition] = [*conditions_of(snapshot, request), *musts]
         self.terms = list(weighted)
+        self.sound = None if request.sounds_like is None else SoundComparison(snapshot, request.sounds_like)
         self.no_meaning = _no_meaning(request, self.weights)
         self._scores = ScoreReader(snapshot, self.terms)
         self._alone = np.zeros(len(self.labels), np.int64)
@@ -144,13 +152,22 @@ class SearchPlan:
     @property
     def labels(self) -> list[str]:
         """The conditions as a user reads them, in the order in which they are applied."""
-        return [condition.label for condition in self.conditions]
+        compared = [] if self.sound is None else [f"has an embedding of trunk {self.sound.name}"]
+        return [*(condition.label for condition in self.conditions), *compared]
 
     @property
     def filters(self) -> tuple[FilterCount, ...]:
-        """What the conditions have kept of the buckets that were examined."""
+        """What the conditions have kept of the buckets that were examined. That tracks are compared with a text is one
+        only if some are not.
+        """
         rows = zip(self.labels, self._alone.tolist(), self._left.tolist(), strict=True)
-        return tuple(FilterCount(*row) for row in rows)
+        found = [FilterCount(*row) for row in rows]
+        return tuple(found[: len(self.conditions)] if self.not_compared == 0 else found)
+
+    @property
+    def not_compared(self) -> int:
+        """Tracks of the buckets that were examined whose embedding does not have the trunk of the request's text."""
+        return 0 if self.sound is None else self.tracks - int(self._alone[-1])
 
     @property
     def emptied_by(self) -> str | None:
@@ -164,7 +181,9 @@ class SearchPlan:
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         self.tracks += rows.num_rows
         masks: list[RowMask] = [condition.mask(rows) for condition in self.conditions]
-        found = self._scores.read(rows[TRACK_ID], bucket)
+        found = self._read(rows[TRACK_ID], bucket)
+        if found.cosines is not None:
+            masks.append(np.isfinite(found.cosines))
         left = np.ones(rows.num_rows, np.bool_)
         for number, mask in enumerate(masks):
             left &= mask
@@ -173,13 +192,20 @@ class SearchPlan:
         kept = rows.select(self._wanted)
         if left.all():  # nothing is copied
             return kept, found
-        return kept.filter(pa.array(left)), TermScores(found.scores[left], found.positive[left], found.best[left])
+        return kept.filter(pa.array(left)), found.kept(left)
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):
             return None
         needed = (name for condition in self.conditions for name in condition.columns or ())
         return list(dict.fromkeys([*self._wanted, *needed]))
+
+    def _read(self, track_ids: pa.ChunkedArray | Sequence[str], bucket: int | None) -> TermScores:
+        """The scores of tracks in their order, with their cosines if the request has a text."""
+        found = self._scores.read(track_ids, bucket)
+        if self.sound is None:
+            return found
+        return dataclasses.replace(found, cosines=self.sound.cosines(track_ids, bucket))
 
     def total(self, scores: TermScores) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The score of each track, float64 [tracks], rounded to 1e-9: terms are added in their order, so that the same
@@ -188,21 +214,28 @@ class SearchPlan:
         total = np.zeros(len(scores.scores))
         for weight, column in zip(self.weights, log_odds(scores.scores).T, strict=True):
             total += weight * column
+        if self.sound is not None and scores.cosines is not None:
+            total += self.sound.values(scores.cosines)
         return total.round(9)
 
     def hits_of(self, track_ids: Sequence[str]) -> list[Hit]:
         """The scores of some tracks, in their order, whether or not they meet the conditions."""
-        scores = self._scores.read(track_ids, None)
+        scores = self._read(track_ids, None)
         pairs = enumerate(zip(track_ids, self.total(scores).tolist(), strict=True))
         return [Hit(track, total, self.contributions(*scores.row(i))) for i, (track, total) in pairs]
 
-    def contributions(self, scores: Sequence[float], best: Sequence[int]) -> tuple[Contribution, ...]:
+    def contributions(
+        self, scores: Sequence[float], best: Sequence[int], cosine: float | None = None
+    ) -> tuple[Contribution, ...]:
         """The contributions to the score of one track, from a row of `TermScores`, the largest first."""
         odds = log_odds(np.array(scores, np.float64))
         found = [
             Contribution(term.label, term.tags[tag], weight, float(score), float(weight * value))
             for term, tag, weight, score, value in zip(self.terms, best, self.weights, scores, odds, strict=True)
         ]
+        if self.sound is not None and cosine is not None and np.isfinite(cosine):
+            value = float(self.sound.values(np.array([cosine]))[0])
+            found.append(Contribution(TEXT_TERM, TEXT_TERM, 1.0, cosine, value))
         return tuple(sorted(found, key=lambda one: -abs(one.value)))
 
 
@@ -231,7 +264,7 @@ def answer_of(plan: SearchPlan, request: SearchRequest, check: Callable[[], None
         return SearchAnswer((), 0, (), tuple(plan.matches), tuple(plan.unmatched), plan.no_meaning)
     hits = tuple(best_hits(plan, request.limit, check=check))
     words = tuple(plan.matches), tuple(plan.unmatched)
-    return SearchAnswer(hits, plan.tracks, plan.filters, *words, plan.emptied_by)
+    return SearchAnswer(hits, plan.tracks, plan.filters, *words, plan.emptied_by, plan.not_compared)
 
 
 RowsAllowed = Callable[[int], RowMask | None]
@@ -255,7 +288,7 @@ def best_hits(
       behind: score and id of a track: only tracks after it are found.
       check: called before each bucket; what it raises ends the search.
     """
-    best: BestTracks[tuple[list[float], list[int]]] = BestTracks(limit)
+    best: BestTracks[TermRow] = BestTracks(limit)
     for bucket in range(plan.snapshot.buckets):
         check()
         rows, scores = plan.examine(bucket)

@@ -42,12 +42,34 @@ class ValueRange:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TextVector:
+    """A text as a vector of the space in which a trunk's patch embeddings are.
+
+    Attributes:
+      text: the text, for messages.
+      values: the vector, of any length but 0.
+      text_id: id of the text network.
+      trunk_id: id of the trunk, see `Run.trunk_ids`.
+    """
+
+    text: str
+    values: tuple[float, ...]
+    text_id: str
+    trunk_id: str
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.values)) or not any(self.values):
+            raise DiscoveryError(f"text {self.text!r}: its vector is zero or not finite")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchRequest:
     """A search.
 
     Attributes:
       weights: tag, as `Vocabulary.find` reads it -> weight, -1 to 1.
       words: plain words, which become further weights.
+      sounds_like: a text as a vector, with which the sound of the tracks is compared.
       must: tags that a track must have: they, or a narrower tag, are positive.
       must_not: tags that a track must not have.
       ranges: column of `tracks` -> range of its values. A track without a value is left out.
@@ -60,6 +82,7 @@ class SearchRequest:
 
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     words: str | None = None
+    sounds_like: TextVector | None = None
     must: tuple[str, ...] = ()
     must_not: tuple[str, ...] = ()
     ranges: Mapping[str, ValueRange] = dataclasses.field(default_factory=dict)
@@ -79,7 +102,7 @@ class SearchRequest:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked, so that all tracks would be answers of equal score."""
-        asked = (self.weights, self.words, self.must, self.must_not, self.ranges, self.only)
+        asked = (self.weights, self.words, self.sounds_like, self.must, self.must_not, self.ranges, self.only)
         return not any([*asked, self.where, self.text, self.key])
 
 

@@ -43,6 +43,10 @@ GREATEST = float(log_odds(np.ones(1))[0])
 """The log-odds of a score of 1."""
 
 
+TermRow = tuple[list[float], list[int], float | None]
+"""Scores, best tags and cosine of one track, see `TermScores`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TermScores:
     """The terms' scores of some tracks.
@@ -51,15 +55,24 @@ class TermScores:
       scores: float64 [tracks, terms], 0 to 1.
       positive: bool [tracks, terms]: whether the term, or a narrower tag, is positive.
       best: which of the term's tags has the score, the first of equal ones: int64 [tracks, terms].
+      cosines: of the tracks' sound and the text of the request: float64 [tracks], NaN for tracks that are not compared;
+        None without a text.
     """
 
     scores: npt.NDArray[np.float64]
     positive: npt.NDArray[np.bool_]
     best: npt.NDArray[np.int64]
+    cosines: npt.NDArray[np.float64] | None = None
 
-    def row(self, track: int) -> tuple[list[float], list[int]]:
-        """Scores and best tags of one track."""
-        return self.scores[track].tolist(), self.best[track].tolist()
+    def row(self, track: int) -> TermRow:
+        """Scores, best tags and cosine of one track."""
+        cosine = None if self.cosines is None else float(self.cosines[track])
+        return self.scores[track].tolist(), self.best[track].tolist(), cosine
+
+    def kept(self, mask: npt.NDArray[np.bool_]) -> "TermScores":
+        """Those of some of the tracks."""
+        cosines = None if self.cosines is None else self.cosines[mask]
+        return TermScores(self.scores[mask], self.positive[mask], self.best[mask], cosines)
 
 
 class ScoreReader:
