@@ -15,6 +15,7 @@ from pipelines.serving.routes.tracks import PARAMETERS
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
+from transforms.discovery.similarity import shown_similarity
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import TABLES
 from transforms.storage import redact
@@ -85,7 +86,9 @@ def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, lis
     for row in rows:
         if (other := known.get(row["neighbour_id"])) is not None:
             shown = {name: other[name] for name in ("track_id", "title", "artist", "artist_id", "year")}
-            found.setdefault(row["track_id"], []).append(shown | {"similarity": round(row["similarity"], 4)})
+            found.setdefault(row["track_id"], []).append(
+                shown | {"similarity": shown_similarity(round(row["similarity"], 4))}
+            )
     return found
 
 

@@ -113,9 +113,9 @@ class TrackRanking:
         if not conditions:
             return lambda bucket: None
         where, values = filters.joined_conditions(conditions)
-        kept = self._opened.column(f"SELECT track_id FROM tracks WHERE {where}", values)
+        kept = self._opened.table(f"SELECT track_id FROM tracks WHERE {where}", values)["track_id"]
         reader = self._opened.reader
-        ids = [reader.bucket_rows("tracks", b)[0]["track_id"].combine_chunks() for b in range(reader.buckets)]
+        ids = [reader.bucket_ids(bucket) for bucket in range(reader.buckets)]
         mask = np.asarray(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept), np.bool_)
         masks = np.split(mask, np.cumsum([len(own) for own in ids])[:-1])
         return lambda bucket: masks[bucket]

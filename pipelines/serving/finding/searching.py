@@ -1,5 +1,6 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,18 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.serving.finding.deadlines import Deadline
+from pipelines.serving.finding.texts import text_index
 from pipelines.serving.problems import Declined
 from pipelines.serving.rows import KeptReader, rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
-from transforms.discovery.index.opening import open_index
+from transforms.discovery.index.opening import index_set, open_index
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.neighbour_graph import NeighbourGraph
+from transforms.discovery.search.conditions import Condition
 from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
+from transforms.discovery.search.texts import RowMask
 from transforms.discovery.search.vocabulary import Term
-from transforms.discovery.similarity import Float32s, Space
+from transforms.discovery.similarity import Float32s, Space, shown_similarities
 from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
 from transforms.table.neighbours import is_stale
@@ -71,11 +75,18 @@ class _KeptScores(ScoreReader):
 
 
 class KeptPlan(SearchPlan):
-    """A plan whose scores come from the cache."""
+    """A plan whose scores and texts come from the cache."""
 
     def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
         super().__init__(snapshot, request)
         self._scores = _KeptScores(snapshot, self.terms, tags)
+        self._reader = snapshot
+        self.conditions = [dataclasses.replace(one, columns=()) if one.words else one for one in self.conditions]
+
+    def _mask(self, condition: Condition, rows: pa.Table, bucket: int) -> RowMask:
+        if condition.words:
+            return text_index(self._reader, bucket).mask(condition.words)
+        return super()._mask(condition, rows, bucket)
 
 
 def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
@@ -90,8 +101,16 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
 
 
 def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:
-    """The search index of an embedding, opened once for a snapshot; None if the table has none."""
-    return opened.kept(f"index {embedding_id}", lambda: open_index(opened.reader, embedding_id))
+    """The search index of an embedding; None if the table has none. Snapshots with the same index share it."""
+    if (path := opened.reader.manifest.run.neighbours.get("index")) is None:
+        return None
+
+    def make() -> SearchIndex | None:
+        if index_set(opened.reader, embedding_id) is None:
+            return None
+        return opened.reader.kept.shared(("index", path, embedding_id), lambda: open_index(opened.reader, embedding_id))
+
+    return opened.kept(f"index {embedding_id}", make)
 
 
 def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
@@ -160,7 +179,8 @@ def find_nearest(
                 keep &= ~np.asarray(pc.is_in(ids, value_set=same["track_id"].combine_chunks()), np.bool_)
             yield (ids, vectors) if keep.all() else (ids.filter(pa.array(keep)), vectors[keep])
 
-    return nearest_of(parts(), queries, limit)
+    found = nearest_of(parts(), queries, limit)
+    return [Nearest(one.track_ids, shown_similarities(one.similarities)) for one in found]
 
 
 def _indexed(
@@ -183,7 +203,7 @@ def _indexed(
         ]
         if sum(keep) >= limit or len(found.track_ids) < more:
             chosen = np.flatnonzero(keep)[:limit]
-            return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
+            return Nearest(tuple(found.track_ids[n] for n in chosen), shown_similarities(found.similarities[chosen]))
         more *= 4
 
 

@@ -18,6 +18,7 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
+from pipelines.serving.finding.texts import text_conditions
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
@@ -110,7 +111,7 @@ def list_tracks(
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language, "year": year}
     conditions = [
         *filters.equal_conditions(named),
-        *filters.text_conditions(q),
+        *text_conditions(opened, q),
         *filters.range_conditions(range or [], opened.columns),
         *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
     ]
