@@ -30,6 +30,13 @@ def listed_condition(column: str, values: pa.ChunkedArray) -> tuple[str, list[An
     return (f"{identifier(column)} IN (FROM {LISTED})", [values]) if len(values) else ("false", [])
 
 
+def listed_values(conditions: Conditions) -> pa.ChunkedArray | None:
+    """The values of a list that is the only condition; None if there is none, or another one too."""
+    values = [value for _, own in conditions for value in own]
+    is_list = len(conditions) == len(values) == 1 and isinstance(values[0], pa.ChunkedArray)
+    return values[0] if is_list else None
+
+
 def range_conditions(ranges: Sequence[str], columns: Mapping[str, pa.DataType]) -> Conditions:
     """Ranges such as `year:1990..1999`, `bpm:..100`: both ends are within.
 

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,7 +31,7 @@ class BucketRows:
     """
 
     schema: pa.Schema
-    packed: pa.Table
+    packed: pa.RecordBatch
 
     @classmethod
     def of(cls, rows: pa.Table) -> "BucketRows":
@@ -38,7 +39,7 @@ class BucketRows:
         rows = rows.combine_chunks()
         names = rows.column_names
         columns = [_array(rows[name]) if name == TRACK_ID else _packed(_array(rows[name])) for name in names]
-        return cls(rows.schema, pa.table(columns, names))
+        return cls(rows.schema, pa.record_batch(columns, names))
 
     @property
     def nbytes(self) -> int:
@@ -48,14 +49,16 @@ class BucketRows:
     def __len__(self) -> int:
         return int(self.packed.num_rows)
 
-    def row(self, track_id: str) -> dict[str, Any] | None:
-        """The row of a track in values that JSON can represent; None if the bucket does not have it."""
-        ids = self.packed[TRACK_ID].chunk(0) if len(self) else []
+    def row(self, track_id: str, columns: Sequence[str] | None = None) -> dict[str, Any] | None:
+        """The row of a track, or some columns of it, in values that JSON can represent; None if it is not here."""
+        ids = self.packed[TRACK_ID]
         place = bisect.bisect_left(range(len(ids)), track_id, key=lambda n: ids[n].as_py())
         if place == len(ids) or ids[place].as_py() != track_id:
             return None
-        values = next(plain_rows(self.packed.slice(place, 1).to_batches(), self.schema))
-        return dict(zip(self.schema.names, values, strict=True))
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        values = next(plain_rows([self.packed.slice(place, 1).select(names)], schema))
+        return dict(zip(names, values, strict=True))
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Columns as the snapshot has them; all by default."""
@@ -93,17 +96,15 @@ def _dictionary(values: pa.Array) -> pa.Array:
 
 def _with_flat(lists: pa.Array, flat: pa.Array) -> pa.Array:
     """Lists with other elements in the same places."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    ends = pc.cumulative_sum(lengths.cast(pa.int64())).cast(pa.int32())
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     mask = pc.is_null(lists) if lists.null_count else None
     return pa.ListArray.from_arrays(offsets, flat, mask=mask)
 
 
-def _unpacked(values: pa.ChunkedArray | pa.Array, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    if values.type == kind:
-        return values
-    found = _array(values) if isinstance(values, pa.ChunkedArray) else values
+def _unpacked(found: pa.Array, kind: pa.DataType) -> pa.Array:
+    if found.type == kind:
+        return found
     if pa.types.is_null(found.type):
         return pa.nulls(len(found), kind)
     if pa.types.is_dictionary(found.type):
@@ -182,14 +183,18 @@ class KeptReader(SnapshotReader):
         return self.kept.get(key, read, lambda found: int(found.nbytes))
 
 
-def rows_by_id(snapshot: KeptReader, name: str, track_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Track id -> its row of a table with one row a track, in values that JSON can represent. Unknown ids are left out.
+def rows_by_id(
+    snapshot: KeptReader, name: str, track_ids: Iterable[str], columns: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Track id -> its row of a table with one row a track, or some columns of it, in values that JSON can represent.
+
+    Unknown ids are left out.
 
     See `SnapshotReader.scan` for errors.
     """
     found: dict[str, dict[str, Any]] = {}
     for track_id in track_ids:
-        row = snapshot.bucket_rows(name, bucket_of(track_id, snapshot.buckets)).row(track_id)
+        row = snapshot.bucket_rows(name, bucket_of(track_id, snapshot.buckets)).row(track_id, columns)
         if row is not None:
             found[track_id] = row
     return found

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from pipelines.serving import filters
+from pipelines.serving import paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, TAG, TRACK, OneAnswer, answer_json, one_of
+from pipelines.serving.finding.pages import track_page
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.routes import groups
@@ -99,9 +100,9 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
       Declined: no tagged track is of this artist.
     """
     found = groups.group_row(opened, groups.ARTISTS, artist_id)
-    where, values = filters.joined_conditions([("artist_id = ?", [artist_id])])
-    sql = f"SELECT * FROM tracks WHERE {where} ORDER BY year NULLS LAST, track_id LIMIT {SHOWN_TRACKS}"
-    return found | {"of_tracks": opened.fetch(sql, values)}
+    order = paging.order_of("year", opened.columns, "track_id")
+    rows = track_page(opened, [("artist_id = ?", [artist_id])], order, None, SHOWN_TRACKS)
+    return found | {"of_tracks": rows}
 
 
 @routes.get(

@@ -27,13 +27,17 @@ from transforms.discovery.similarity import Float32s, Space, shown_similarities
 from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
 from transforms.formats.hashing import bucket_of
 from transforms.table.neighbours import is_stale
-from transforms.table.reader import TRACK_ID
+from transforms.table.reader import TRACK_ID, SnapshotReader, open_snapshot
+from transforms.table.versions import TableError
 
 _STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
 
+_SOURCES = ("embeddings", "track_tags")
+"""The tables that vectors are made from."""
+
 BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
-"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
+"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]; those of a tag are in a row in memory."""
 
 
 class _KeptScores(ScoreReader):
@@ -69,7 +73,8 @@ class _KeptScores(ScoreReader):
         def read() -> BucketScores:
             every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
             found = every.read(self._reader.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID], bucket)
-            return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
+            steps = np.round(found.scores * _STEPS).astype(np.uint16)
+            return np.asfortranarray(steps), np.asfortranarray(found.positive)
 
         return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
 
@@ -125,7 +130,7 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
     if (index := index_of(opened, embedding_id)) is not None:
-        if not is_stale(opened.reader.manifest.run):
+        if _is_as_indexed(opened, bucket_of(track_id, opened.reader.buckets)):
             row = index.row(track_id)
             return None if row is None else index.vectors(np.array([row]))[0]
         _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
@@ -134,6 +139,30 @@ def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32
     ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
     place = pc.index(ids, track_id).as_py()
     return None if place < 0 else vectors[place]
+
+
+def _is_as_indexed(opened: OpenSnapshot, bucket: int) -> bool:
+    """Whether the tracks of a bucket have the vectors of the index: it is of this snapshot, or what vectors are made
+    from is as it was. Without the earlier snapshot, nobody knows.
+    """
+    run = opened.reader.manifest.run
+    if not is_stale(run):
+        return True
+
+    def indexed() -> list[list[list[str]]] | None:
+        try:
+            return _contents(open_snapshot(opened.reader.root, run.neighbours["snapshot"]))
+        except TableError:
+            return None
+
+    before = opened.kept("indexed contents", indexed)
+    now = opened.kept("contents", lambda: _contents(opened.reader))
+    return before is not None and len(before) == len(now) and before[bucket] == now[bucket]
+
+
+def _contents(snapshot: SnapshotReader) -> list[list[list[str]]]:
+    """Digests of the rows of each bucket that vectors are made from."""
+    return [[snapshot.manifest.content(name, b) for name in _SOURCES] for b in range(snapshot.buckets)]
 
 
 def find_nearest(
@@ -196,7 +225,7 @@ def _indexed(
     while True:
         deadline.check()
         found = index.search(query, more)
-        rows = rows_by_id(opened.reader, "tracks", found.track_ids)
+        rows = rows_by_id(opened.reader, "tracks", found.track_ids, list(without) or [TRACK_ID])
         keep = [
             one in rows and not any(rows[one][column] in values for column, values in without.items())
             for one in found.track_ids

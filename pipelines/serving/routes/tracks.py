@@ -18,6 +18,7 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
+from pipelines.serving.finding.pages import track_page
 from pipelines.serving.finding.texts import text_conditions
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
@@ -116,15 +117,14 @@ def list_tracks(
         *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
     ]
     total = _count(opened, conditions) if count else None
-    where, values = filters.joined_conditions([*conditions, order.behind(paging.start_of(request))])
-    columns = ", ".join(map(paging.identifier, dict.fromkeys([*shown, *order.columns])))
-    sql = f"SELECT {columns} FROM tracks WHERE {where} {order.clause()} LIMIT {limit + 1}"
-    rows = opened.fetch(sql, values)
+    rows = track_page(opened, conditions, order, paging.start_of(request), limit + 1)
     behind = paging.next_cursor(opened.number, request, order, rows, limit)
     return answer_json(opened, [selected(row, shown) for row in rows[:limit]], next=behind, total=total)
 
 
 def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
+    if (listed := filters.listed_values(conditions)) is not None:
+        return len(listed)
     where, values = filters.joined_conditions(conditions)
     return int(opened.fetch(f"SELECT count(*) AS total FROM tracks WHERE {where}", values)[0]["total"])
 
