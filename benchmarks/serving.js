@@ -29,7 +29,7 @@ export const options = {
 
 const below = (most) => Math.floor(Math.random() * most);
 const track = () => `${URL}/v1/tracks/track-${String(below(Number(__ENV.TRACKS))).padStart(8, "0")}`;
-const weight = () => Math.round((Math.random() * 2 - 1) * 100) / 100;
+const weight = () => ((below(100) + 1) / 100) * (Math.random() < 0.5 ? -1 : 1); // with 0 alone, nothing is ranked
 const post = (path, body) =>
   http.post(`${URL}${path}`, JSON.stringify(body), { headers: { "Content-Type": "application/json" } });
 
