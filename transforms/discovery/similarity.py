@@ -188,8 +188,8 @@ def similarities(vectors: Float32s, others: Float32s) -> Float32s:
 def shown_similarities(values: npt.ArrayLike) -> Float32s:
     """Similarities as they are published and answered: from -1 to 1, and the others as they are: float32.
 
-    Vectors have the precision of float16, so that their products can be slightly above 1. Tracks are put in order before
-    this, so that equal values here change no order.
+    Vectors have the precision of float16, so that products of two can be slightly above 1. Tracks are put in order
+    before this, so that equal values here change no order.
     """
     found: Float32s = np.clip(np.asarray(values, np.float32), -1, 1)
     return found

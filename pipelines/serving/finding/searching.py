@@ -24,7 +24,7 @@ from transforms.discovery.search.scores import ScoreReader, TermScores
 from transforms.discovery.search.texts import RowMask
 from transforms.discovery.search.vocabulary import Term
 from transforms.discovery.similarity import Float32s, Space, shown_similarities
-from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
+from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space
 from transforms.formats.hashing import bucket_of
 from transforms.table.neighbours import is_stale
 from transforms.table.reader import TRACK_ID, SnapshotReader, open_snapshot
@@ -133,12 +133,26 @@ def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32
         if _is_as_indexed(opened, bucket_of(track_id, opened.reader.buckets)):
             row = index.row(track_id)
             return None if row is None else index.vectors(np.array([row]))[0]
-        _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
-        return found[0] if len(found) else None
+        return _read_vector(opened, space_of(opened, embedding_id), track_id)
     bucket = bucket_of(track_id, opened.reader.buckets)
     ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
     place = pc.index(ids, track_id).as_py()
     return None if place < 0 else vectors[place]
+
+
+def _read_vector(opened: OpenSnapshot, space: Space, track_id: str) -> Float32s | None:
+    """The vector of a track from its rows, as `track_vectors` has it. Tags come by DuckDB, which decodes most columns
+    only where the track is; `scan` would decode all rows of the bucket.
+    """
+    wanted = {"track_ids": [track_id], "embedding_id": space.spec.embedding_id}
+    rows = opened.reader.scan("embeddings", ["embedding"], **wanted)
+    if not len(rows):
+        return None
+    view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
+    said = opened.table(f"SELECT tag, score FROM {view} WHERE track_id = ?", [track_id])
+    scores = dict(zip(said["tag"].to_pylist(), said["score"].to_pylist(), strict=True))
+    values = np.array([[scores.get(tag, 0.0) for tag in space.tags]], np.float32)
+    return space.vectors(np.array([rows["embedding"][0].as_py()], np.float32), values)[0]
 
 
 def _is_as_indexed(opened: OpenSnapshot, bucket: int) -> bool:
