@@ -59,7 +59,7 @@ class ByteCache:
         with self._turn(key):
             if (found := self._shared.get(key)) is None:
                 found = self._shared[key] = make()
-            return found  # type: ignore[no-any-return]
+            return found
 
     @contextlib.contextmanager
     def _turn(self, key: Hashable) -> Iterator[None]:

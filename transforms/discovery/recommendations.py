@@ -129,8 +129,8 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
             continue
         taken |= keys
         counts[one.artist] = counts.get(one.artist, 0) + 1
-        near = shown_similarity(one.relevance)
-        found.append(Recommendation(one.track_id, near, (), None, facts[one.track_id]))
+        shown = shown_similarity(one.relevance)
+        found.append(Recommendation(one.track_id, shown, (), None, facts[one.track_id]))
         if len(found) == limit:
             break
     return found

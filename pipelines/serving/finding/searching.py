@@ -144,15 +144,16 @@ def _read_vector(opened: OpenSnapshot, space: Space, track_id: str) -> Float32s 
     """The vector of a track from its rows, as `track_vectors` has it. Tags come by DuckDB, which decodes most columns
     only where the track is; `scan` would decode all rows of the bucket.
     """
-    wanted = {"track_ids": [track_id], "embedding_id": space.spec.embedding_id}
-    rows = opened.reader.scan("embeddings", ["embedding"], **wanted)
+    name = space.spec.embedding_id
+    rows = opened.reader.scan("embeddings", ["embedding"], track_ids=[track_id], embedding_id=name)
     if not len(rows):
         return None
     view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
     said = opened.table(f"SELECT tag, score FROM {view} WHERE track_id = ?", [track_id])
     scores = dict(zip(said["tag"].to_pylist(), said["score"].to_pylist(), strict=True))
     values = np.array([[scores.get(tag, 0.0) for tag in space.tags]], np.float32)
-    return space.vectors(np.array([rows["embedding"][0].as_py()], np.float32), values)[0]
+    found: Float32s = space.vectors(np.array([rows["embedding"][0].as_py()], np.float32), values)[0]
+    return found
 
 
 def _is_as_indexed(opened: OpenSnapshot, bucket: int) -> bool:

@@ -78,10 +78,11 @@ class SearchIndex:
     def row(self, track_id: str) -> int | None:
         """The row of a track; None if the index does not have it."""
         order = self._by_id
-        place = bisect.bisect_left(order, track_id, key=lambda row: self.ids(np.array([row]))[0])
-        if place == len(order) or self.ids(order[place : place + 1])[0] != track_id:
-            return None
-        return int(order[place])
+        place = bisect.bisect_left(order, track_id, key=self._id)
+        return int(order[place]) if place < len(order) and self._id(order[place]) == track_id else None
+
+    def _id(self, row: np.uint32) -> str:
+        return self.ids(np.array([row], np.int64))[0]
 
     @functools.cached_property
     def _by_id(self) -> npt.NDArray[np.uint32]:
