@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.serving.paging import identifier, number_columns
 from pipelines.serving.problems import Declined
-from pipelines.serving.snapshots import LISTED
+from pipelines.serving.snapshots import LISTED_VALUES
 
 Conditions = list[tuple[str, list[Any]]]
 """Conditions that all hold, each with its parameters."""
@@ -27,7 +27,7 @@ def equal_conditions(values: Mapping[str, Any]) -> Conditions:
 
 def listed_condition(column: str, values: pa.ChunkedArray) -> tuple[str, list[Any]]:
     """A column has one of many values. Only one condition of a query can be such a list, see `OpenSnapshot.fetch`."""
-    return (f"{identifier(column)} IN (FROM {LISTED})", [values]) if len(values) else ("false", [])
+    return (f"{identifier(column)} IN (FROM {LISTED_VALUES})", [values]) if len(values) else ("false", [])
 
 
 def listed_values(conditions: Conditions) -> pa.ChunkedArray | None:

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 MOST_OPEN = 3
 """Snapshots that stay open: the newest, and those on whose pages clients may still be."""
 
-LISTED = "listed_values"
+LISTED_VALUES = "listed_values"
 """Name of the relation of a query whose rows are an Arrow array among its parameters."""
 
 _BATCH_ROWS = 1000
@@ -77,7 +77,7 @@ class OpenSnapshot:
         Args:
           sql: one query.
           parameters: values in their order. An Arrow array, at most one, has no place among them: its values are the
-            rows of the relation `LISTED`.
+            rows of the relation `LISTED_VALUES`.
 
         Raises:
           Problem: the query reached a limit on time or memory, or the table cannot be read.
@@ -96,7 +96,7 @@ class OpenSnapshot:
         try:
             with named_failures(), limit.running():
                 for values in listed:
-                    cursor.register(LISTED, pa.table({"value": values}))
+                    cursor.register(LISTED_VALUES, pa.table({"value": values}))
                 return read(cursor.sql(sql, params=plain).to_arrow_reader(_BATCH_ROWS))
         except CommandFailed as error:
             raise _refused(str(error), self._settings) from error
