@@ -254,6 +254,7 @@ def test_a_stale_index_gives_the_vectors_of_what_did_not_change(tmp_path, monkey
     pool.close()
 
 
+@pytest.mark.long
 def test_without_the_snapshot_of_the_index_every_vector_is_read(tmp_path, monkeypatch):
     bundle, table = fake_bundle(tmp_path / "bundle"), str(tmp_path / "table")
     publish_table(table, bundle, 12)
