@@ -6,10 +6,10 @@ EXTRAS := tensorflow,onnx,text,report,query,serve,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser schemathesis bench docs structure constraints wheel image clean
+.PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser schemathesis k6 bench docs structure constraints wheel image clean
 
 help:
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,9 @@ browser: setup  ## install what the tests of the page drive Chromium with; Chrom
 
 schemathesis: setup  ## install what tests the OpenAPI document of the service
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[schemathesis]'
+
+k6:  ## build k6 with Go, which sends requests for `python -m benchmarks.serving --k6 .tools/bin/k6`
+	GOBIN=$(CURDIR)/.tools/bin go install go.k6.io/k6@v1.8.1
 
 engine-prism:  ## build Beam's portable runner with Go
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0

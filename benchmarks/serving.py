@@ -1,26 +1,32 @@
 """Load on `catalog-tagger serve`: requests per second and latencies, on a table of tracks that do not exist.
 
-python -m benchmarks.serving --tracks 1000000 --seconds 10 --mixed 20000
+make k6
+python -m benchmarks.serving --tracks 1000000 --seconds 10 --clients 1 8 32 --mixed 20000 --k6 .tools/bin/k6
 
 First each kind of request by itself. With `--mixed`, then so many requests of all kinds by their shares: the memory is
 read ten times, and in the middle a new snapshot is published, in which all tracks have other titles. Every answer must
-be 200, name a published snapshot with its content hash, and have titles of that snapshot alone. Clients are connections
-of this process; the processor time is that of the service alone.
+be 200, name a published snapshot with its content hash, and have titles of that snapshot alone. Without `--k6`, clients
+are connections of this process. The processor time is that of the service alone.
 """
 
 import argparse
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -28,6 +34,7 @@ import pyarrow as pa
 
 from benchmarks.machine import describe_machine
 from benchmarks.ready import publish_ready
+from benchmarks.serving_k6 import KINDS, Editions, run_k6
 from models.bundles.fake import write_fake_bundle
 from pipelines.synthesis.catalog import taxonomy
 from transforms.features.spec import FeatureSpec
@@ -43,7 +50,7 @@ Request = tuple[str, bytes]
 
 Kinds = dict[str, Callable[[random.Random], Request]]
 
-SHARES = {"track": 60, "similar": 25, "tags of a track": 10, "weighted search": 5}
+SHARES = {"track": 55, "similar": 25, "tags of a track": 10, "weighted search": 5, "search by text": 5}
 """Kind -> its percentage of the mixed requests."""
 
 READINGS = 10
@@ -159,8 +166,20 @@ class Edition:
         self.titles = {before.manifest.number: title.partition(" of ")[0], self.number: f"Edition {self.number}"}
         self.hashes = {before.manifest.number: run.content_hash, self.number: self.content_hash}
 
+    @property
+    def expected(self) -> Editions:
+        """What answers of both snapshots have."""
+        return {n: {"content_hash": self.hashes[n], "title": title} for n, title in self.titles.items()}
+
     def publish(self) -> None:
         commit_run(self._table, write_run(self._table, self._run))
+
+
+def editions_of(table: str) -> Editions:
+    """What answers of the newest snapshot have."""
+    snapshot = open_snapshot(table)
+    title = snapshot.scan("tracks", ["title"], bucket=0)["title"][0].as_py().partition(" of ")[0]
+    return {snapshot.manifest.number: {"content_hash": snapshot.manifest.run.content_hash, "title": title}}
 
 
 class Mixed:
@@ -250,30 +269,127 @@ def made_table(folder: Path, tracks: int) -> str:
     return table
 
 
+def memory_of(server: psutil.Process) -> dict[str, int]:
+    """Megabytes in memory, and how many of them are not pages of files, which the system can take back."""
+    found = server.memory_info()
+    return {"rss_mb": found.rss // 10**6, "anonymous_mb": (found.rss - found.shared) // 10**6}
+
+
+class Measured:
+    """A service whose requests k6 sends."""
+
+    def __init__(self, k6: str, url: str, tracks: int, server: psutil.Process) -> None:
+        self._k6, self._url, self._tracks, self._server = k6, url, tracks, server
+
+    def run(self, kind: str, clients: int, editions: Editions, **size: float) -> dict[str, Any]:
+        """Figures of requests of a kind, with the processor time of the service for each."""
+        before = self._core()
+        given = {"tracks": self._tracks, "editions": editions, "shares": SHARES}
+        found = run_k6(self._k6, self._url, kind, clients, **given, **size)
+        core = 1000 * (self._core() - before) / max(found["requests"], 1)
+        return {"clients": clients, **found, "core_ms": round(core, 2), **memory_of(self._server)}
+
+    def mixed(self, requests: int, clients: int, edition: Edition) -> dict[str, Any]:
+        """Requests of all kinds, with the memory at each tenth of them, and another snapshot from the middle on."""
+        done = threading.Event()
+        memory: list[dict[str, int]] = []
+
+        def watch() -> None:
+            start, is_published = self._answered(), False
+            while not done.wait(0.2):
+                share = (self._answered() - start) / requests
+                if share >= 0.5 and not is_published:
+                    edition.publish()
+                    is_published = True
+                if share * READINGS >= len(memory) + 1:
+                    memory.append(memory_of(self._server))
+
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            watching = threads.submit(watch)
+            try:
+                found = self.run("mixed", clients, edition.expected, requests=requests)
+            finally:
+                done.set()
+            watching.result()
+        return found | {"memory": memory}
+
+    def _answered(self) -> int:
+        """Answers of the service so far, by its own metrics."""
+        with urllib.request.urlopen(f"{self._url}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(_COUNTED))
+
+    def _core(self) -> float:
+        return sum(self._server.cpu_times()[:2])
+
+
+_COUNTED = "catalog_tagger_requests_total{"
+
+
+def table_of(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The figures as a table of Markdown.
+
+    >>> one = {"clients": 8, "per_s": 91.5, "p50_ms": 80.0, "p99_ms": 130.2, "core_ms": 3.6}
+    >>> print(table_of({"track": [one | {"requests": 915, "wrong": 0}]}).splitlines()[-1])
+    | track | 8 | 91.5 | 80.0 | 130.2 | 3.6 | 915 | 0 |
+    """
+    names = ("clients", "per_s", "p50_ms", "p99_ms", "core_ms", "requests", "wrong")
+    head = "| request | clients | requests per second | median ms | p99 ms | core-ms | requests | wrong |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    lines += [
+        f"| {kind} | {' | '.join(str(one[name]) for name in names)} |" for kind, own in rows.items() for one in own
+    ]
+    return "\n".join(lines)
+
+
+def _with_k6(args: argparse.Namespace, table: str, url: str, process: psutil.Process, edition: Edition | None) -> None:
+    """Prints the figures of k6."""
+    measured, rows = Measured(args.k6, url, args.tracks, process), {}
+    for kind in KINDS if args.seconds else ():
+        known = editions_of(table)
+        rows[kind] = [measured.run(kind, clients, known, seconds=args.seconds) for clients in args.clients]
+        print(json.dumps({kind: rows[kind]}), flush=True)
+    if edition is not None:
+        rows["mixed"] = [measured.mixed(args.mixed, args.clients[-1], edition)]
+        print(json.dumps({"mixed": rows["mixed"]}, indent=1), flush=True)
+    print(table_of(rows))
+
+
+def _alone_and_mixed(args: argparse.Namespace, url: str, process: psutil.Process, edition: Edition | None) -> None:
+    """Prints the figures of connections of this process."""
+    for name, make in kinds_of(args.tracks).items() if args.seconds else ():
+        for clients in args.clients:
+            found = asyncio.run(_alone(url, make, clients, args.seconds, process))
+            print(json.dumps({name: found | memory_of(process)}), flush=True)
+    if edition is not None:
+        found = asyncio.run(Mixed(url, args.tracks, edition, process).run(args.mixed, args.clients[-1]))
+        print(json.dumps({"mixed": found}, indent=1))
+
+
 def main() -> None:
-    """Prints the figures as JSON."""
+    """Prints the figures as JSON, and with `--k6` as a table too."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--clients", type=int, nargs="+", default=[8], help="numbers of clients; `--mixed`: the last")
     parser.add_argument("--mixed", type=int, default=0, help="requests of all kinds, with a new snapshot in the middle")
     parser.add_argument("--cache", default="1GiB")
     parser.add_argument("--table", help="a table that an earlier run has made; `--mixed` adds a snapshot")
+    parser.add_argument("--k6", metavar="PATH", help="the program of k6, which then sends the requests")
     args = parser.parse_args()
-    print(json.dumps({"tracks": args.tracks, "machine": describe_machine()}), flush=True)
+    print(json.dumps({"tracks": args.tracks, "machine": describe_machine(), "load": os.getloadavg()}), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         table = args.table or made_table(Path(folder), args.tracks)
         edition = Edition(table) if args.mixed else None
         with served(table, "--cache", args.cache) as (url, process):
-            start = process.memory_info().rss // 10**6
+            start = memory_of(process)
             warm = asyncio.run(_warm(url, args.tracks))
-            print(json.dumps({"rss_start_mb": start, "warm_s": warm, "rss_mb": process.memory_info().rss // 10**6}))
-            for name, make in kinds_of(args.tracks).items() if args.seconds else ():
-                found = asyncio.run(_alone(url, make, args.clients, args.seconds, process))
-                print(json.dumps({name: found | {"rss_mb": process.memory_info().rss // 10**6}}), flush=True)
-            if edition is not None:
-                found = asyncio.run(Mixed(url, args.tracks, edition, process).run(args.mixed, args.clients))
-                print(json.dumps({"mixed": found}, indent=1))
+            print(json.dumps({"start": start, "warm_s": warm, "warm": memory_of(process)}), flush=True)
+            if args.k6:
+                _with_k6(args, table, url, process, edition)
+            else:
+                _alone_and_mixed(args, url, process, edition)
+            print(json.dumps({"end": memory_of(process), "load": os.getloadavg()}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from benchmarks import corpus, heavy, machine, memory, pipeline, processes, projection, report, run, scale
+from benchmarks import (
+    corpus,
+    heavy,
+    machine,
+    memory,
+    pipeline,
+    processes,
+    projection,
+    report,
+    run,
+    scale,
+    serving,
+    serving_k6,
+)
 from benchmarks.report import Row, number, replace_between_markers
 
 MACHINE = {
@@ -341,3 +355,28 @@ def test_networks_are_compared_with_batches_of_32():
     one, two = heavy._speeds(f"a warning\n{printed}\n")
     assert one.name == "`one` with its batch of 1 against batches of 32" and "batch of 4" in two.name
     assert (one.value, two.value, one.target, one.at_least) == (1.1, 0.5, 1.0, True)
+
+
+def test_k6_sends_the_kinds_of_requests_that_are_measured():
+    script = serving_k6.SCRIPT.read_text("utf-8")
+    asked = re.search(r"const ask = \{(.*?)\n\};", script, re.DOTALL)
+    assert asked is not None
+    named = re.findall(r"^  \"?([a-z ]+)\"?: \(\)", asked[1], re.MULTILINE)
+    assert tuple(named) == serving_k6.KINDS and set(serving.SHARES) <= set(named)
+    assert sum(serving.SHARES.values()) == 100 and set(serving.kinds_of(10)) <= set(named)
+
+
+def test_figures_of_k6_have_the_parts_of_each_snapshot():
+    values = {"count": 4, "med": 2.04, "p(99)": 9.96, "max": 11.0}
+    trends = {"taken": values, "taken{kind:track,snapshot:1}": values, "taken{kind:track,snapshot:2}": {"count": 0}}
+    metrics = {name: {"values": one} for name, one in trends.items()}
+    metrics |= {"iterations": {"values": {"rate": 3.0}}, "wrong": {"values": {"count": 2}}}
+    found = serving_k6.figures_of(metrics, "first\nsecond\n")
+    latencies = {"requests": 4, "p50_ms": 2.0, "p99_ms": 10.0, "most_ms": 11.0}
+    assert found["parts"] == {"kind:track,snapshot:1": latencies} and found | latencies == found
+    assert (found["wrong"], found["first_wrong"], found["per_s"]) == (2, ["first", "second"], 3.0)
+
+
+def test_a_k6_that_does_not_run_is_named(tmp_path):
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        serving_k6.run_k6("false", "http://localhost:1", "track", 1, tracks=1, editions={}, shares={}, seconds=1)

@@ -39,7 +39,7 @@ condition_flags = combined(
     click.option(
         "--text",
         metavar="WORDS",
-        help="Only tracks whose title or artist has all these words, in any case and without accents.",
+        help="Only tracks whose title or artist has all these words, whatever their case, accents and punctuation.",
     ),
     click.option(
         "--key-compatible",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -35,6 +36,7 @@ class ByteCache:
         self._kept: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
         self._turns: dict[Hashable, _Turn] = {}
+        self._shared: weakref.WeakValueDictionary[Hashable, Any] = weakref.WeakValueDictionary()
 
     @property
     def size(self) -> int:
@@ -51,6 +53,13 @@ class ByteCache:
             made = make()
             self._put(key, _Entry(made, size_of(made)))
             return made
+
+    def shared(self, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
+        """The value of a key that somebody still has, or a new one. It is not kept here, and has no size."""
+        with self._turn(key):
+            if (found := self._shared.get(key)) is None:
+                found = self._shared[key] = make()
+            return found
 
     @contextlib.contextmanager
     def _turn(self, key: Hashable) -> Iterator[None]:

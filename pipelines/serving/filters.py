@@ -8,13 +8,10 @@ import pyarrow as pa
 
 from pipelines.serving.paging import identifier, number_columns
 from pipelines.serving.problems import Declined
+from pipelines.serving.snapshots import LISTED_VALUES
 
 Conditions = list[tuple[str, list[Any]]]
 """Conditions that all hold, each with its parameters."""
-
-MOST_WORDS = 8
-TEXT_COLUMNS = ("title", "artist")
-"""Columns of `tracks` that a text is looked for in."""
 
 
 def joined_conditions(conditions: Conditions) -> tuple[str, list[Any]]:
@@ -28,18 +25,16 @@ def equal_conditions(values: Mapping[str, Any]) -> Conditions:
     return [(f"{identifier(name)} = ?", [value]) for name, value in values.items() if value is not None]
 
 
-def text_conditions(text: str | None, columns: Sequence[str] = TEXT_COLUMNS) -> Conditions:
-    """Each word of a text is somewhere in the columns, whatever its case and accents.
+def listed_condition(column: str, values: pa.ChunkedArray) -> tuple[str, list[Any]]:
+    """A column has one of many values. Only one condition of a query can be such a list, see `OpenSnapshot.fetch`."""
+    return (f"{identifier(column)} IN (FROM {LISTED_VALUES})", [values]) if len(values) else ("false", [])
 
-    Raises:
-      Problem: there are too many words.
-    """
-    words = (text or "").split()
-    if len(words) > MOST_WORDS:
-        raise Declined("bad-request", f"q: {len(words)} words: give at most {MOST_WORDS}")
-    names = ", ".join(map(identifier, columns))
-    where = f"contains(strip_accents(lower(concat_ws(' ', {names}))), strip_accents(lower(?)))"
-    return [(where, [word]) for word in words]
+
+def listed_values(conditions: Conditions) -> pa.ChunkedArray | None:
+    """The values of a list that is the only condition; None if there is none, or another one too."""
+    values = [value for _, own in conditions for value in own]
+    is_list = len(conditions) == len(values) == 1 and isinstance(values[0], pa.ChunkedArray)
+    return values[0] if is_list else None
 
 
 def range_conditions(ranges: Sequence[str], columns: Mapping[str, pa.DataType]) -> Conditions:

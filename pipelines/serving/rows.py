@@ -5,16 +5,114 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.serving.cache import ByteCache
 from pipelines.terminal.printing import plain_rows
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import DELETES_OF
-from transforms.table.reader import SnapshotReader
+from transforms.table.reader import TRACK_ID, SnapshotReader
 
-_ID_BYTES = 75
-"""Memory of a track id as a Python text."""
+_MOST_DIFFERENT = 0.5
+"""Texts are stored once if this share of them, or fewer, are different."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BucketRows:
+    """The rows of a bucket of a table with one row a track, in as little memory as is cheap.
+
+    Texts that come often are stored once, also those in lists, and a column without any value takes nothing.
+
+    Attributes:
+      schema: the columns as the snapshot has them.
+      packed: the same columns as they are stored, sorted by track_id.
+    """
+
+    schema: pa.Schema
+    packed: pa.RecordBatch
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> "BucketRows":
+        """The rows, which are sorted by track_id."""
+        rows = rows.combine_chunks()
+        names = rows.column_names
+        columns = [_array(rows[name]) if name == TRACK_ID else _packed(_array(rows[name])) for name in names]
+        return cls(rows.schema, pa.record_batch(columns, names))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(self.packed.nbytes)
+
+    def __len__(self) -> int:
+        return int(self.packed.num_rows)
+
+    def row(self, track_id: str, columns: Sequence[str] | None = None) -> dict[str, Any] | None:
+        """The row of a track, or some columns of it, in values that JSON can represent; None if it is not here."""
+        ids = self.packed[TRACK_ID]
+        place = bisect.bisect_left(range(len(ids)), track_id, key=lambda n: ids[n].as_py())
+        if place == len(ids) or ids[place].as_py() != track_id:
+            return None
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        values = next(plain_rows([self.packed.slice(place, 1).select(names)], schema))
+        return dict(zip(names, values, strict=True))
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Columns as the snapshot has them; all by default."""
+        fields = [self.schema.field(name) for name in self.schema.names if columns is None]
+        fields = fields or [self.schema.field(name) for name in columns or ()]
+        return pa.table([_unpacked(self.packed[field.name], field.type) for field in fields], pa.schema(fields))
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
+def _packed(values: pa.Array) -> pa.Array:
+    kind = values.type
+    if values.null_count == len(values):
+        return pa.nulls(len(values))
+    if pa.types.is_string(kind):
+        return _dictionary(values)
+    if pa.types.is_list(kind):
+        return _with_flat(values, _packed(values.flatten()))
+    if pa.types.is_struct(kind) and not values.null_count:
+        return pa.StructArray.from_arrays([_packed(one) for one in values.flatten()], [field.name for field in kind])
+    return values
+
+
+def _dictionary(values: pa.Array) -> pa.Array:
+    encoded = values.dictionary_encode()
+    if len(encoded.dictionary) > _MOST_DIFFERENT * len(values):
+        return values
+    width = pa.int8() if len(encoded.dictionary) <= 2**7 else pa.int16() if len(encoded.dictionary) <= 2**15 else None
+    indices = encoded.indices if width is None else encoded.indices.cast(width)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary)
+
+
+def _with_flat(lists: pa.Array, flat: pa.Array) -> pa.Array:
+    """Lists with other elements in the same places."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    mask = pc.is_null(lists) if lists.null_count else None
+    return pa.ListArray.from_arrays(offsets, flat, mask=mask)
+
+
+def _unpacked(found: pa.Array, kind: pa.DataType) -> pa.Array:
+    if found.type == kind:
+        return found
+    if pa.types.is_null(found.type):
+        return pa.nulls(len(found), kind)
+    if pa.types.is_dictionary(found.type):
+        return found.dictionary_decode()
+    if pa.types.is_list(kind):
+        return _with_flat(found, _unpacked(found.flatten(), kind.value_type)).cast(kind)
+    parts = [_unpacked(one, field.type) for one, field in zip(found.flatten(), kind, strict=True)]
+    return pa.StructArray.from_arrays(parts, fields=list(kind))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -38,15 +136,13 @@ class KeptReader(SnapshotReader):
         key = ("schema", name, files[0].path if files else "")
         return self.kept.get(key, lambda: SnapshotReader.schema(self, name), lambda schema: 200 * len(schema))
 
-    def bucket_rows(self, name: str, bucket: int) -> tuple[pa.Table, list[str]]:
-        """The rows of a bucket of a table with one row a track, and their track ids, ascending."""
-        key = self._rows_key(name, bucket)
+    def bucket_rows(self, name: str, bucket: int) -> BucketRows:
+        """The rows of a bucket of a table with one row a track."""
 
-        def read() -> tuple[pa.Table, list[str]]:
-            rows = SnapshotReader.scan(self, name, bucket=bucket).combine_chunks()
-            return rows, rows["track_id"].to_pylist()
+        def read() -> BucketRows:
+            return BucketRows.of(SnapshotReader.scan(self, name, bucket=bucket))
 
-        return self.kept.get(key, read, lambda found: int(found[0].nbytes) + _ID_BYTES * len(found[1]))
+        return self.kept.get(self._rows_key(name, bucket), read, lambda found: found.nbytes)
 
     def scan(
         self,
@@ -61,14 +157,18 @@ class KeptReader(SnapshotReader):
         if name != "tracks" or bucket is None or track_ids is not None or embedding_id is not None:
             return super().scan(name, columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id)
         if columns is None:
-            return self.bucket_rows(name, bucket)[0]
+            return self.bucket_rows(name, bucket).table()
         if (whole := self.kept.find(self._rows_key(name, bucket))) is not None:
-            self._check_columns(name, whole[0].schema, columns)
-            return whole[0].select(list(columns))
+            self._check_columns(name, whole.schema, columns)
+            return whole.table(list(columns))
         schema = self.schema(name)
         self._check_columns(name, schema, columns)
         fields = [schema.field(column) for column in columns]
         return pa.table([self._column(name, bucket, column) for column in columns], pa.schema(fields))
+
+    def bucket_ids(self, bucket: int) -> pa.Array:
+        """Ids of the tracks of a bucket, ascending."""
+        return _array(self.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID])
 
     def _rows_key(self, name: str, bucket: int) -> Hashable:
         return ("rows", name, bucket, *self.manifest.content(name, bucket))
@@ -83,18 +183,20 @@ class KeptReader(SnapshotReader):
         return self.kept.get(key, read, lambda found: int(found.nbytes))
 
 
-def rows_by_id(snapshot: KeptReader, name: str, track_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Track id -> its row of a table with one row a track, in values that JSON can represent. Unknown ids are left out.
+def rows_by_id(
+    snapshot: KeptReader, name: str, track_ids: Iterable[str], columns: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Track id -> its row of a table with one row a track, or some columns of it, in values that JSON can represent.
+
+    Unknown ids are left out.
 
     See `SnapshotReader.scan` for errors.
     """
     found: dict[str, dict[str, Any]] = {}
     for track_id in track_ids:
-        rows, ids = snapshot.bucket_rows(name, bucket_of(track_id, snapshot.buckets))
-        place = bisect.bisect_left(ids, track_id)
-        if place < len(ids) and ids[place] == track_id:
-            values = next(plain_rows(rows.slice(place, 1).to_batches(), rows.schema))
-            found[track_id] = dict(zip(rows.schema.names, values, strict=True))
+        row = snapshot.bucket_rows(name, bucket_of(track_id, snapshot.buckets)).row(track_id, columns)
+        if row is not None:
+            found[track_id] = row
     return found
 
 

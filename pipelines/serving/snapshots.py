@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 MOST_OPEN = 3
 """Snapshots that stay open: the newest, and those on whose pages clients may still be."""
 
+LISTED_VALUES = "listed_values"
+"""Name of the relation of a query whose rows are an Arrow array among its parameters."""
+
 _BATCH_ROWS = 1000
 
 JsonRow = dict[str, Any]
@@ -63,24 +66,38 @@ class OpenSnapshot:
         """Content hash of the snapshot."""
         return self.reader.manifest.run.content_hash
 
+    @property
+    def query_s(self) -> float:
+        """Most seconds of a query."""
+        return self._settings.query_s
+
     def fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[JsonRow]:
         """Rows of a query. Values reach it as parameters only.
+
+        Args:
+          sql: one query.
+          parameters: values in their order. An Arrow array, at most one, has no place among them: its values are the
+            rows of the relation `LISTED_VALUES`.
 
         Raises:
           Problem: the query reached a limit on time or memory, or the table cannot be read.
         """
         return self._answered(sql, parameters, _json_rows)
 
-    def column(self, sql: str, parameters: Sequence[Any] = ()) -> pa.ChunkedArray:
-        """The first column of a query, for many rows. See `fetch`."""
-        return self._answered(sql, parameters, lambda reader: reader.read_all().column(0))
+    def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """What a query answers, for many rows. See `fetch`."""
+        return self._answered(sql, parameters, lambda reader: reader.read_all())
 
     def _answered(self, sql: str, parameters: Sequence[Any], read: Callable[[pa.RecordBatchReader], _Kept]) -> _Kept:
+        listed = [one for one in parameters if isinstance(one, pa.ChunkedArray)]
+        plain = [one for one in parameters if not isinstance(one, pa.ChunkedArray)]
         cursor = self._connection.cursor()
         limit = TimeLimit(self._settings.query_s, cursor.interrupt, _log.error)
         try:
             with named_failures(), limit.running():
-                return read(cursor.sql(sql, params=list(parameters)).to_arrow_reader(_BATCH_ROWS))
+                for values in listed:
+                    cursor.register(LISTED_VALUES, pa.table({"value": values}))
+                return read(cursor.sql(sql, params=plain).to_arrow_reader(_BATCH_ROWS))
         except CommandFailed as error:
             raise _refused(str(error), self._settings) from error
         finally:

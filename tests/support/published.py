@@ -16,6 +16,7 @@ from transforms.fusion.tally import RowTally, add_tallies
 from transforms.publishing.commit import publish
 from transforms.publishing.gates import GateLimits
 from transforms.schemas.catalog import CATALOG
+from transforms.table.neighbours import kept_neighbours
 from transforms.table.snapshots import Run, Snapshot, current_snapshot
 from transforms.table.versions import open_table
 from transforms.tagging.assembly import PublishedRows, assemble_bucket, score_bucket
@@ -84,12 +85,12 @@ def outcomes_of(rows: pa.Table, dim: int, carried: set[str]) -> pa.Table:
 
 
 def publish_table(
-    table, bundle, tracks=24, carried=(), publication=None, fusion=None, said=(), parameters=False
+    table, bundle, tracks=24, carried=(), publication=None, fusion=None, said=(), parameters=False, neighbours=False
 ) -> Snapshot:
     """Publishes the next snapshot of `table` with the first songs of the invented catalog.
 
     With `fusion`, its scores are combined with `said`, tables of statements about tracks. With `parameters`, tracks
-    have invented ones.
+    have invented ones. With `neighbours`, those of the snapshot before stay, as `tag` keeps them.
     """
     publication = publication or PublishedRows()
     rows = catalog_rows(make_tracks(tracks, 0))
@@ -115,6 +116,8 @@ def publish_table(
     files += group_files(known, (scored for _, scored in found), bundle, publication, run_id, BUCKETS)
     names = ("catalog", "tagged", "carried", "rejected", "unavailable")
     counts = {name: sum(report.counts.get(name, 0) for report in reports) for name in names}
+    before = parent.run if parent is not None and neighbours else None
+    kept, record = kept_neighbours(before, {}, counts["tagged"])
     run = Run(
         run_id=run_id,
         parent=parent and parent.number,
@@ -122,7 +125,8 @@ def publish_table(
         counts={**counts, "decoded": counts["tagged"], "reused": 0},
         reasons=dict.fromkeys(BROKEN.values(), 1),
         options=publication.to_json(),
-        files=tuple(files),
+        files=(*files, *kept),
+        neighbours=record,
         fusion=fusion.record(tally) if fusion else {},
         rules=tuple(category.name for category in bundle.taxonomy.rules),
         embedding_parts={bundle.embedding_id: bundle.embedding_parts},

@@ -25,6 +25,7 @@ from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError, NotInSnapshot, Term, vocabulary_of
 from transforms.discovery.seeds import middle, vectors_of_seeds
+from transforms.discovery.similarity import shown_similarity
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 RecommendedKind = Literal["artist", "album", "track"]
@@ -128,7 +129,8 @@ def _tracks(snapshot: SnapshotReader, own: pa.Table, limit: int, per_artist: int
             continue
         taken |= keys
         counts[one.artist] = counts.get(one.artist, 0) + 1
-        found.append(Recommendation(one.track_id, one.relevance, (), None, facts[one.track_id]))
+        shown = shown_similarity(one.relevance)
+        found.append(Recommendation(one.track_id, shown, (), None, facts[one.track_id]))
         if len(found) == limit:
             break
     return found

@@ -18,7 +18,7 @@ from transforms.discovery.exact import nearest, only
 from transforms.discovery.index.duplicates import near_duplicates
 from transforms.discovery.index.opening import indexed_space, open_index
 from transforms.discovery.index.search import PROBES, SearchIndex
-from transforms.discovery.similarity import Float32s, Space, similarities
+from transforms.discovery.similarity import Float32s, Space, shown_similarities, similarities
 from transforms.discovery.vectors import declared_spec, fit_space, track_vectors
 from transforms.table.reader import SnapshotReader
 
@@ -189,7 +189,7 @@ def _chosen(
         places.append(place)
     found = tuple(ids[place] for place in places)
     table = pa.Table.from_pylist([rows[track] for track in found])
-    return Answers(found, tuple(near[places].tolist()), table, duplicates, same_artist)
+    return Answers(found, tuple(shown_similarities(near[places]).tolist()), table, duplicates, same_artist)
 
 
 def _length(row: dict[str, object]) -> float:

@@ -185,6 +185,21 @@ def similarities(vectors: Float32s, others: Float32s) -> Float32s:
     return rounded
 
 
+def shown_similarities(values: npt.ArrayLike) -> Float32s:
+    """Similarities as they are published and answered: from -1 to 1, and the others as they are: float32.
+
+    Vectors have the precision of float16, so that products of two can be slightly above 1. Tracks are put in order
+    before this, so that equal values here change no order.
+    """
+    found: Float32s = np.clip(np.asarray(values, np.float32), -1, 1)
+    return found
+
+
+def shown_similarity(value: float) -> float:
+    """One of `shown_similarities`."""
+    return min(max(value, -1.0), 1.0)
+
+
 def _centre_and_scale(
     spec: SimilaritySpec, embeddings: Float32s
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -21,7 +21,7 @@ from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import GREATEST, log_odds
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.seeds import middle, only_vectors, vectors_of_seeds
-from transforms.discovery.similarity import Float32s, Space, similarities
+from transforms.discovery.similarity import Float32s, Space, shown_similarity, similarities
 from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -155,7 +155,8 @@ def _ranked(
         score = one.facts[style]
         value = float(log_odds(np.array([score]))[0]) / GREATEST + (to_mix or 0.0) / 2
         value += (to_added or 0.0) - (to_subtracted or 0.0)
-        found.append(MixedTrack(one.track_id, label, score, round(value, 6), to_mix or 0.0, to_added, to_subtracted))
+        shown = [None if one is None else shown_similarity(one) for one in near]
+        found.append(MixedTrack(one.track_id, label, score, round(value, 6), shown[0] or 0.0, shown[1], shown[2]))
     return sorted(found, key=lambda one: (-one.value, one.track_id))
 
 

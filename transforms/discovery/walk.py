@@ -25,7 +25,7 @@ from transforms.discovery.playlists.making import duration, track_facts
 from transforms.discovery.search.scores import ScoreReader
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.seeds import vectors_of_seeds
-from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.similarity import Float32s, shown_similarities, similarities
 from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import SnapshotReader
 
@@ -218,7 +218,7 @@ def _explained(
         if place:
             order = np.argsort(-np.abs(scores[place] - scores[place - 1]), kind="stable")[:_CHANGES]
             changes = [TagChange(tags[i], float(scores[place - 1, i]), float(scores[place, i])) for i in order]
-        last = float(similarities(vectors[place - 1], vectors[place])) if place else None
-        to_first, to_last = (float(similarities(vectors[end], vectors[place])) for end in (0, -1))
-        steps.append(WalkStep(track, last, to_first, to_last, tuple(changes), facts[track]))
+        near = shown_similarities(similarities(vectors[place], vectors[[place - 1, 0, -1]]))
+        last, to_first, to_last = near.tolist()
+        steps.append(WalkStep(track, last if place else None, to_first, to_last, tuple(changes), facts[track]))
     return steps

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from pipelines.serving import filters
+from pipelines.serving.finding.texts import text_conditions
 from pipelines.serving.requests import Leased
 from pipelines.serving.vocabulary import tag_ids_with_narrower
 
@@ -58,7 +59,7 @@ def _filters(
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language}
     fixed = [
         *filters.equal_conditions(named),
-        *filters.text_conditions(q),
+        *text_conditions(opened, q),
         *filters.tag_conditions(tag or [], without or [], tag_ids_with_narrower(opened)),
     ]
     ranges: dict[str, filters.Conditions] = {}

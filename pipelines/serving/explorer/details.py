@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from pipelines.serving import filters
+from pipelines.serving import paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, TAG, TRACK, OneAnswer, answer_json, one_of
+from pipelines.serving.finding.pages import track_page
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.routes import groups
@@ -15,6 +16,7 @@ from pipelines.serving.routes.tracks import PARAMETERS
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
+from transforms.discovery.similarity import shown_similarity
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import TABLES
 from transforms.storage import redact
@@ -85,7 +87,9 @@ def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, lis
     for row in rows:
         if (other := known.get(row["neighbour_id"])) is not None:
             shown = {name: other[name] for name in ("track_id", "title", "artist", "artist_id", "year")}
-            found.setdefault(row["track_id"], []).append(shown | {"similarity": round(row["similarity"], 4)})
+            found.setdefault(row["track_id"], []).append(
+                shown | {"similarity": shown_similarity(round(row["similarity"], 4))}
+            )
     return found
 
 
@@ -96,9 +100,9 @@ def artist_details(opened: OpenSnapshot, artist_id: str) -> dict[str, Any]:
       Declined: no tagged track is of this artist.
     """
     found = groups.group_row(opened, groups.ARTISTS, artist_id)
-    where, values = filters.joined_conditions([("artist_id = ?", [artist_id])])
-    sql = f"SELECT * FROM tracks WHERE {where} ORDER BY year NULLS LAST, track_id LIMIT {SHOWN_TRACKS}"
-    return found | {"of_tracks": opened.fetch(sql, values)}
+    order = paging.order_of("year", opened.columns, "track_id")
+    rows = track_page(opened, [("artist_id = ?", [artist_id])], order, None, SHOWN_TRACKS)
+    return found | {"of_tracks": rows}
 
 
 @routes.get(

@@ -17,6 +17,7 @@ from pipelines.serving import filters, paging
 from pipelines.serving.answers import TRACK, ListAnswer, answer_json, list_of, selected
 from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFilters
 from pipelines.serving.finding.deadlines import Deadline
+from pipelines.serving.finding.pages import track_page
 from pipelines.serving.finding.searching import KeptPlan
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
@@ -90,14 +91,12 @@ class TrackRanking:
         columns = {**self._opened.columns, RELEVANCE: pa.float64()}
         by_relevance = not sort and bool(self._plan.terms)
         order = paging.order_of("-" + RELEVANCE if by_relevance else sort, columns, "track_id")
-        behind, key = order.behind(start)
         if by_relevance:
+            order.behind(start)  # refuses the key of another order
             hits = self._best(start, limit + 1)
             found = rows_by_id(self._opened.reader, "tracks", [hit.track_id for hit in hits])
             return Ranking([_explained(found[hit.track_id], hit) for hit in hits], order)
-        where, own = filters.joined_conditions(self._wanted.conditions())
-        sql = f"SELECT * FROM tracks WHERE {where} AND {behind} {order.clause()} LIMIT {limit + 1}"
-        rows = self._opened.fetch(sql, [*own, *key])
+        rows = track_page(self._opened, self._wanted.conditions(), order, start, limit + 1)
         if not self._plan.terms:
             return Ranking([row | {RELEVANCE: None, "why": []} for row in rows], order)
         hits = self._plan.hits_of([row["track_id"] for row in rows])
@@ -112,10 +111,11 @@ class TrackRanking:
         conditions = self._wanted.conditions()
         if not conditions:
             return lambda bucket: None
-        where, values = filters.joined_conditions(conditions)
-        kept = self._opened.column(f"SELECT track_id FROM tracks WHERE {where}", values)
+        if (kept := filters.listed_values(conditions)) is None:
+            where, values = filters.joined_conditions(conditions)
+            kept = self._opened.table(f"SELECT track_id FROM tracks WHERE {where}", values)["track_id"]
         reader = self._opened.reader
-        ids = [reader.bucket_rows("tracks", b)[0]["track_id"].combine_chunks() for b in range(reader.buckets)]
+        ids = [reader.bucket_ids(bucket) for bucket in range(reader.buckets)]
         mask = np.asarray(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept), np.bool_)
         masks = np.split(mask, np.cumsum([len(own) for own in ids])[:-1])
         return lambda bucket: masks[bucket]

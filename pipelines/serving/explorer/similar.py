@@ -6,6 +6,7 @@ from pipelines.serving.finding.searching import space_of
 from pipelines.serving.routes.discovery import titled
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from transforms.discovery.exact import nearest_of
+from transforms.discovery.similarity import shown_similarities
 from transforms.discovery.vectors import track_vectors
 
 MOST_SEARCHED = 20_000
@@ -23,6 +24,7 @@ def similar_among(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, l
     for embedding_id in opened.reader.manifest.run.embedding_ids:
         ids, vectors = track_vectors(opened.reader, space_of(opened, embedding_id), sorted(track_ids))
         for track, near in zip(ids.to_pylist(), nearest_of([(ids, vectors)], vectors, SHOWN + 1), strict=True):
-            pairs = [one for one in zip(near.track_ids, near.similarities, strict=True) if one[0] != track][:SHOWN]
+            values = shown_similarities(near.similarities)
+            pairs = [one for one in zip(near.track_ids, values, strict=True) if one[0] != track][:SHOWN]
             found[track] = [titles[other] | {"similarity": float(str(value))} for other, value in pairs]
     return found

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.serving.finding.deadlines import Deadline
-from pipelines.serving.finding.features import FEATURES, FeatureValues, feature_values
+from pipelines.serving.finding.features import FEATURES, FeatureValues, column_name, feature_values
 from pipelines.serving.finding.searching import bucket_vectors_of, space_of, vector_of
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
@@ -54,7 +54,7 @@ def recommend_tracks(opened: OpenSnapshot, asked: FeatureWish, seconds: float) -
     for bucket in range(opened.reader.buckets):
         deadline.check()
         ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
-        rows, _ = opened.reader.bucket_rows("tracks", bucket)
+        rows = opened.reader.scan("tracks", _columns(opened, asked), bucket=bucket)
         rows = rows.take(pc.index_in(ids, value_set=rows["track_id"].combine_chunks()))
         scores = np.round((vectors @ query).astype(np.float64) - _distance(asked, rows), 6)
         scores[~_allowed(asked, rows)] = -np.inf
@@ -62,6 +62,12 @@ def recommend_tracks(opened: OpenSnapshot, asked: FeatureWish, seconds: float) -
         names = ids.take(pa.array(chosen, pa.int64())).to_pylist()
         best.add([Ranked(name, float(scores[n]), None) for name, n in zip(names, chosen, strict=True)])
     return [(one.track_id, one.score) for one in best.ranked()]
+
+
+def _columns(opened: OpenSnapshot, asked: FeatureWish) -> list[str]:
+    """The columns that the limits and targets need, and `track_id`."""
+    names = [column_name(FEATURES[name], opened.columns) for name in (*asked.least, *asked.most, *asked.targets)]
+    return list(dict.fromkeys(["track_id", *(name for name in names if name is not None)]))
 
 
 def _allowed(asked: FeatureWish, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -107,7 +113,7 @@ def _group_middle(
     total, count = np.zeros(space_of(opened, embedding_id).dimensions), 0
     for bucket in range(opened.reader.buckets):
         deadline.check()
-        rows, _ = opened.reader.bucket_rows("tracks", bucket)
+        rows = opened.reader.scan("tracks", ["track_id", column], bucket=bucket)
         ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
         if column == "top_tags":
             lists = rows[column].combine_chunks()

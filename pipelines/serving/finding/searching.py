@@ -1,5 +1,6 @@
 """Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -8,28 +9,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.serving.finding.deadlines import Deadline
+from pipelines.serving.finding.texts import text_index
 from pipelines.serving.problems import Declined
 from pipelines.serving.rows import KeptReader, rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
-from transforms.discovery.index.opening import open_index
+from transforms.discovery.index.opening import index_set, open_index
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.neighbour_graph import NeighbourGraph
+from transforms.discovery.search.conditions import Condition
 from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermScores
+from transforms.discovery.search.texts import RowMask
 from transforms.discovery.search.vocabulary import Term
-from transforms.discovery.similarity import Float32s, Space
-from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space, track_vectors
+from transforms.discovery.similarity import Float32s, Space, shown_similarities
+from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space
 from transforms.formats.hashing import bucket_of
 from transforms.table.neighbours import is_stale
-from transforms.table.reader import TRACK_ID
+from transforms.table.reader import TRACK_ID, SnapshotReader, open_snapshot
+from transforms.table.versions import TableError
 
 _STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
 
+_SOURCES = ("embeddings", "track_tags")
+"""The tables that vectors are made from."""
+
 BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
-"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]."""
+"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]; those of a tag are in a row in memory."""
 
 
 class _KeptScores(ScoreReader):
@@ -65,17 +73,25 @@ class _KeptScores(ScoreReader):
         def read() -> BucketScores:
             every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
             found = every.read(self._reader.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID], bucket)
-            return np.round(found.scores * _STEPS).astype(np.uint16), found.positive
+            steps = np.round(found.scores * _STEPS).astype(np.uint16)
+            return np.asfortranarray(steps), np.asfortranarray(found.positive)
 
         return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
 
 
 class KeptPlan(SearchPlan):
-    """A plan whose scores come from the cache."""
+    """A plan whose scores and texts come from the cache."""
 
     def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
         super().__init__(snapshot, request)
         self._scores = _KeptScores(snapshot, self.terms, tags)
+        self._reader = snapshot
+        self.conditions = [dataclasses.replace(one, columns=()) if one.words else one for one in self.conditions]
+
+    def _mask(self, condition: Condition, rows: pa.Table, bucket: int) -> RowMask:
+        if condition.words:
+            return text_index(self._reader, bucket).mask(condition.words)
+        return super()._mask(condition, rows, bucket)
 
 
 def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
@@ -90,8 +106,16 @@ def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str],
 
 
 def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:
-    """The search index of an embedding, opened once for a snapshot; None if the table has none."""
-    return opened.kept(f"index {embedding_id}", lambda: open_index(opened.reader, embedding_id))
+    """The search index of an embedding; None if the table has none. Snapshots with the same index share it."""
+    if (path := opened.reader.manifest.run.neighbours.get("index")) is None:
+        return None
+
+    def make() -> SearchIndex | None:
+        if index_set(opened.reader, embedding_id) is None:
+            return None
+        return opened.reader.kept.shared(("index", path, embedding_id), lambda: open_index(opened.reader, embedding_id))
+
+    return opened.kept(f"index {embedding_id}", make)
 
 
 def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
@@ -106,15 +130,54 @@ def space_of(opened: OpenSnapshot, embedding_id: str) -> Space:
 def vector_of(opened: OpenSnapshot, embedding_id: str, track_id: str) -> Float32s | None:
     """The vector of a track: float32 [d]; None if it has no such embedding."""
     if (index := index_of(opened, embedding_id)) is not None:
-        if not is_stale(opened.reader.manifest.run):
+        if _is_as_indexed(opened, bucket_of(track_id, opened.reader.buckets)):
             row = index.row(track_id)
             return None if row is None else index.vectors(np.array([row]))[0]
-        _, found = track_vectors(opened.reader, space_of(opened, embedding_id), [track_id])
-        return found[0] if len(found) else None
+        return _read_vector(opened, space_of(opened, embedding_id), track_id)
     bucket = bucket_of(track_id, opened.reader.buckets)
     ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
     place = pc.index(ids, track_id).as_py()
     return None if place < 0 else vectors[place]
+
+
+def _read_vector(opened: OpenSnapshot, space: Space, track_id: str) -> Float32s | None:
+    """The vector of a track from its rows, as `track_vectors` has it. Tags come by DuckDB, which decodes most columns
+    only where the track is; `scan` would decode all rows of the bucket.
+    """
+    name = space.spec.embedding_id
+    rows = opened.reader.scan("embeddings", ["embedding"], track_ids=[track_id], embedding_id=name)
+    if not len(rows):
+        return None
+    view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
+    said = opened.table(f"SELECT tag, score FROM {view} WHERE track_id = ?", [track_id])
+    scores = dict(zip(said["tag"].to_pylist(), said["score"].to_pylist(), strict=True))
+    values = np.array([[scores.get(tag, 0.0) for tag in space.tags]], np.float32)
+    found: Float32s = space.vectors(np.array([rows["embedding"][0].as_py()], np.float32), values)[0]
+    return found
+
+
+def _is_as_indexed(opened: OpenSnapshot, bucket: int) -> bool:
+    """Whether the tracks of a bucket have the vectors of the index: it is of this snapshot, or what vectors are made
+    from is as it was. Without the earlier snapshot, nobody knows.
+    """
+    run = opened.reader.manifest.run
+    if not is_stale(run):
+        return True
+
+    def indexed() -> list[list[list[str]]] | None:
+        try:
+            return _contents(open_snapshot(opened.reader.root, run.neighbours["snapshot"]))
+        except TableError:
+            return None
+
+    before = opened.kept("indexed contents", indexed)
+    now = opened.kept("contents", lambda: _contents(opened.reader))
+    return before is not None and len(before) == len(now) and before[bucket] == now[bucket]
+
+
+def _contents(snapshot: SnapshotReader) -> list[list[list[str]]]:
+    """Digests of the rows of each bucket that vectors are made from."""
+    return [[snapshot.manifest.content(name, b) for name in _SOURCES] for b in range(snapshot.buckets)]
 
 
 def find_nearest(
@@ -160,7 +223,8 @@ def find_nearest(
                 keep &= ~np.asarray(pc.is_in(ids, value_set=same["track_id"].combine_chunks()), np.bool_)
             yield (ids, vectors) if keep.all() else (ids.filter(pa.array(keep)), vectors[keep])
 
-    return nearest_of(parts(), queries, limit)
+    found = nearest_of(parts(), queries, limit)
+    return [Nearest(one.track_ids, shown_similarities(one.similarities)) for one in found]
 
 
 def _indexed(
@@ -176,14 +240,14 @@ def _indexed(
     while True:
         deadline.check()
         found = index.search(query, more)
-        rows = rows_by_id(opened.reader, "tracks", found.track_ids)
+        rows = rows_by_id(opened.reader, "tracks", found.track_ids, list(without) or [TRACK_ID])
         keep = [
             one in rows and not any(rows[one][column] in values for column, values in without.items())
             for one in found.track_ids
         ]
         if sum(keep) >= limit or len(found.track_ids) < more:
             chosen = np.flatnonzero(keep)[:limit]
-            return Nearest(tuple(found.track_ids[n] for n in chosen), found.similarities[chosen])
+            return Nearest(tuple(found.track_ids[n] for n in chosen), shown_similarities(found.similarities[chosen]))
         more *= 4
 
 

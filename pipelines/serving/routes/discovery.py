@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from pipelines.serving.answers import ListAnswer, answer_json, list_of, selected
+from pipelines.serving.answers import ListAnswer, answer_json, list_of
 from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
 from pipelines.serving.paging import Limit
 from pipelines.serving.problems import Declined
@@ -116,8 +116,7 @@ def _why(one: Any) -> JsonRow:
 
 def titled(opened: OpenSnapshot, track_ids: list[str]) -> dict[str, JsonRow]:
     """Track id -> what answers tell of a track."""
-    rows = rows_by_id(opened.reader, "tracks", track_ids)
-    return {one: selected(rows[one], _TITLES) for one in track_ids}
+    return rows_by_id(opened.reader, "tracks", track_ids, _TITLES)
 
 
 @routes.get(

@@ -12,6 +12,7 @@ from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
+from transforms.discovery.search.texts import TextIndex, text_words
 from transforms.formats.hashing import bucket_of
 
 routes = APIRouter(prefix="/v1", dependencies=[in_turn])
@@ -103,7 +104,22 @@ def list_artists(
     cursor: paging.CursorText = None,
 ) -> Response:
     """Artists of tagged tracks, with their numbers of tracks and years."""
-    return _list(request, opened, ARTISTS, filters.text_conditions(q, ["name"]), sort, limit)
+    return _list(request, opened, ARTISTS, _named(opened, q), sort, limit)
+
+
+def _named(opened: OpenSnapshot, text: str | None) -> filters.Conditions:
+    """Artists whose name has all words of a text."""
+    if text is None or not text.strip():
+        return []
+    key = ("artist texts", opened.content_hash)
+    ids, index = opened.reader.kept.get(key, lambda: _artist_texts(opened), lambda own: own[0].nbytes + own[1].nbytes)
+    return [filters.listed_condition("id", ids.filter(pa.array(index.mask(text_words(text)))))]
+
+
+def _artist_texts(opened: OpenSnapshot) -> tuple[pa.ChunkedArray, TextIndex]:
+    """Ids of the artists that have a name, and the index of the names."""
+    found = opened.table(f"SELECT id, name FROM {ARTISTS.rows} WHERE name IS NOT NULL")
+    return found["id"], TextIndex.of(pa.concat_arrays([pa.array([], pa.string()), *found["name"].chunks]))
 
 
 @routes.get(

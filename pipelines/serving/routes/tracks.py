@@ -18,6 +18,8 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
+from pipelines.serving.finding.pages import track_page
+from pipelines.serving.finding.texts import text_conditions
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
@@ -110,20 +112,19 @@ def list_tracks(
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language, "year": year}
     conditions = [
         *filters.equal_conditions(named),
-        *filters.text_conditions(q),
+        *text_conditions(opened, q),
         *filters.range_conditions(range or [], opened.columns),
         *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
     ]
     total = _count(opened, conditions) if count else None
-    where, values = filters.joined_conditions([*conditions, order.behind(paging.start_of(request))])
-    columns = ", ".join(map(paging.identifier, dict.fromkeys([*shown, *order.columns])))
-    sql = f"SELECT {columns} FROM tracks WHERE {where} {order.clause()} LIMIT {limit + 1}"
-    rows = opened.fetch(sql, values)
+    rows = track_page(opened, conditions, order, paging.start_of(request), limit + 1)
     behind = paging.next_cursor(opened.number, request, order, rows, limit)
     return answer_json(opened, [selected(row, shown) for row in rows[:limit]], next=behind, total=total)
 
 
 def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
+    if (listed := filters.listed_values(conditions)) is not None:
+        return len(listed)
     where, values = filters.joined_conditions(conditions)
     return int(opened.fetch(f"SELECT count(*) AS total FROM tracks WHERE {where}", values)[0]["total"])
 

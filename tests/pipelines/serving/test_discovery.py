@@ -140,7 +140,7 @@ def test_a_search_keeps_the_columns_that_it_reads_and_no_others(served):
                 "tracks", columns, bucket=bucket
             )
     columns = kept.kept.size
-    rows = [kept.bucket_rows("tracks", bucket)[0] for bucket in range(kept.buckets)]
+    rows = [kept.bucket_rows("tracks", bucket).table() for bucket in range(kept.buckets)]
     assert columns < sum(one.nbytes for one in rows) / 2
     assert kept.scan("tracks", ["title"], bucket=1) == rows[1].select(["title"])
     with pytest.raises(TableError, match="no column"):

@@ -7,9 +7,11 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.serving import Edition
 from pipelines.serving.cache import ByteCache
 from pipelines.serving.explorer.condition import changes_of
 from pipelines.serving.explorer.once import Lazy
+from pipelines.serving.finding import searching
 from pipelines.serving.finding.deadlines import Deadline, TimedReader
 from pipelines.serving.finding.searching import find_nearest, index_of, space_of, vector_of
 from pipelines.serving.problems import Declined
@@ -28,7 +30,10 @@ from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.recommendations import recommend
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.style_mix import MixRequest, mix_styles
+from transforms.discovery.vectors import track_vectors
 from transforms.discovery.walk import find_walk
+from transforms.formats.hashing import bucket_of
+from transforms.table.neighbours import is_stale
 from transforms.table.reader import open_snapshot
 
 CALM = SearchRequest(weights={"mood/calm": 1})
@@ -220,6 +225,51 @@ def test_similar_tracks_come_from_the_index(indexed):
     pool.close()
 
 
+def test_a_stale_index_gives_the_vectors_of_what_did_not_change(tmp_path, monkeypatch):
+    """A snapshot with other titles needs no table but the index. After another track, only its bucket is read."""
+    bundle, table = fake_bundle(tmp_path / "bundle"), str(tmp_path / "table")
+    publish_table(table, bundle, 40)
+    publish_table_neighbours(table)
+    pool, read = SnapshotPool(ServiceSettings(table=table, refresh_s=0)), []
+    own = searching._read_vector
+    monkeypatch.setattr(searching, "_read_vector", lambda *given: read.append(given[2]) or own(*given))
+    Edition(table).publish()
+    pool.refresh()
+    with pool.lease() as titled:
+        embedding_id = titled.reader.manifest.run.ids.embedding_id
+        index, ids = index_of(titled, embedding_id), titled.reader.scan("tracks", ["track_id"])["track_id"].to_pylist()
+        publish_table(table, bundle, 41, neighbours=True)
+        pool.refresh()
+        with pool.lease() as grown:
+            assert index_of(grown, embedding_id) is index, "snapshots with the same index share it"
+            for opened, changed in ((titled, None), (grown, bucket_of("track-0040", titled.reader.buckets))):
+                assert is_stale(opened.reader.manifest.run)
+                _, expected = track_vectors(opened.reader, index.model.space, sorted(ids))
+                found = [vector_of(opened, embedding_id, one) for one in sorted(ids)]
+                assert np.array_equal(found, expected)
+                assert read == sorted(one for one in ids if bucket_of(one, opened.reader.buckets) == changed)
+                assert vector_of(opened, embedding_id, "nobody") is None
+                read.clear()
+            assert vector_of(grown, embedding_id, "track-0040") is not None
+    pool.close()
+
+
+@pytest.mark.long
+def test_without_the_snapshot_of_the_index_every_vector_is_read(tmp_path, monkeypatch):
+    bundle, table = fake_bundle(tmp_path / "bundle"), str(tmp_path / "table")
+    publish_table(table, bundle, 12)
+    publish_table_neighbours(table)
+    Edition(table).publish()
+    (tmp_path / "table" / "snapshots" / "0000000001.json").unlink()
+    pool, read = SnapshotPool(ServiceSettings(table=table)), []
+    own = searching._read_vector
+    monkeypatch.setattr(searching, "_read_vector", lambda *given: read.append(given[2]) or own(*given))
+    with pool.lease() as opened:
+        assert vector_of(opened, opened.reader.manifest.run.ids.embedding_id, "track-0003") is not None
+    assert read == ["track-0003"]
+    pool.close()
+
+
 @pytest.mark.long
 def test_a_limit_above_the_number_of_tracks_ends(indexed):
     with service(indexed, cache_bytes=1000) as client:
@@ -245,7 +295,7 @@ def test_an_index_of_an_earlier_snapshot_names_no_track_that_is_gone(tmp_path):
     publish_table_neighbours(table)
     with service(table) as client:
         before = client.get("/v1/tracks/track-0001/similar?limit=30").json()
-        publish_table(tmp_path / "table", bundle, 20)
+        publish_table(tmp_path / "table", bundle, 20, neighbours=True)
         after = client.get("/v1/tracks/track-0001/similar?limit=30").json()
     there = {f"track-{n:04d}" for n in range(20)}
     assert {row["track_id"] for row in before["data"]} - there

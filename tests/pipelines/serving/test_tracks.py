@@ -1,5 +1,7 @@
 """Tracks by id, their tags, parameters and outcomes, and the search over all of them."""
 
+import re
+
 import pytest
 
 from tests.support.service import every_page, service
@@ -128,7 +130,7 @@ TEXTS = ["'; DROP TABLE tracks; --", "%", '" OR 1=1 --', "\x00", "../../table.js
 def test_a_value_is_never_a_part_of_the_query(client, name):
     for text in TEXTS:
         answer = client.get("/v1/tracks", params={name: text})
-        if name in ("q", "artist_id", "country"):
+        if name in ("artist_id", "country") or (name == "q" and re.search("[A-Za-z]", text)):
             assert ids(answer) == []
         else:
             assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")

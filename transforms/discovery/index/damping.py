@@ -17,7 +17,7 @@ from transforms.discovery.index.job import NeighbourJob, opened_snapshot
 from transforms.discovery.index.manifest import IndexFile
 from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
 from transforms.discovery.index.ranking import Groups, densities_of, kept, width
-from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.similarity import Float32s, shown_similarities, similarities
 from transforms.formats.arrow import group_numbers
 
 DAMPING = 0.25
@@ -109,7 +109,7 @@ def _neighbour_rows(groups: Groups, group: int, places: Int64s, chosen: Int64s) 
         "track_id": own.track_ids.take(pa.array(track)),
         "rank": pa.array((slot + 1).astype(np.int16)),
         "neighbour_id": others,
-        "similarity": pa.array(found),
+        "similarity": pa.array(shown_similarities(found)),
         "is_duplicate": pa.array(same),
         "duplicate_group": _duplicate_groups(own.track_ids, track, others, same).take(pa.array(track)),
     }

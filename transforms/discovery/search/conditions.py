@@ -5,18 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.columns import column_of
 from transforms.discovery.search.keys import camelot_code, compatible_codes
 from transforms.discovery.search.request import SearchRequest, ValueRange
+from transforms.discovery.search.texts import TEXT_COLUMNS, RowMask, has_words, joined_texts, text_words
 from transforms.discovery.search.vocabulary import DiscoveryError, Term
 from transforms.table.duckdb_views import NotReadOnly, check_question
 from transforms.table.reader import SnapshotReader
-
-RowMask = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +25,13 @@ class Condition:
       label: the condition as a user reads it.
       columns: the columns that it needs; None: all.
       mask: rows of these columns -> which tracks meet it.
+      words: of a text, see `text_words`: a `TextIndex` can answer instead of `mask`; empty for other conditions.
     """
 
     label: str
     columns: tuple[str, ...] | None
     mask: Callable[[pa.Table], RowMask]
+    words: tuple[str, ...] = ()
 
 
 def conditions_of(snapshot: SnapshotReader, request: SearchRequest) -> list[Condition]:
@@ -111,41 +111,13 @@ def _key(snapshot: SnapshotReader, key: str) -> Condition:
 
 
 def _text(snapshot: SnapshotReader, text: str) -> Condition:
-    words = [word for word in _plain(pa.array([text]))[0].as_py().split() if word]
-    if not words:
-        raise DiscoveryError(f"text {text!r}: it has no letters or digits")
-    columns = tuple(name for name in ("title", "artist") if name in snapshot.schema("tracks").names)
+    words = text_words(text)
+    columns = tuple(name for name in TEXT_COLUMNS if name in snapshot.schema("tracks").names)
 
     def mask(rows: pa.Table) -> RowMask:
-        empty = pa.scalar("")
-        joined = pc.binary_join_element_wise(*(pc.fill_null(_chunk(rows[name]), empty) for name in columns), " ")
-        is_ascii = _booleans(pc.string_is_ascii(joined))
-        found = np.zeros(rows.num_rows, np.bool_)
-        # Words have no punctuation, so it can stay in the texts: it keeps apart what a space would keep apart.
-        found[is_ascii] = _has_words(_plain_ascii(joined.filter(pa.array(is_ascii))), words)
-        others = joined.filter(pa.array(~is_ascii))
-        found[~is_ascii] = _has_words(pc.utf8_normalize(_plain(others), "NFC"), words)
-        return found
+        return has_words(joined_texts(rows), words)
 
-    return Condition(f"title or artist has {' and '.join(words)}", columns, mask)
-
-
-def _has_words(texts: pa.Array, words: Sequence[str]) -> RowMask:
-    found = np.ones(len(texts), np.bool_)
-    for word in words:
-        found &= _booleans(pc.match_substring(texts, word))
-    return found
-
-
-def _plain(texts: pa.Array) -> pa.Array:
-    """Lower case without accents, apostrophes and punctuation."""
-    apart = pc.replace_substring_regex(pc.utf8_normalize(texts, "NFKD"), r"[\p{Mn}'’]+", "")
-    return pc.utf8_lower(pc.replace_substring_regex(apart, r"[^\p{L}\p{N}]+", " "))
-
-
-def _plain_ascii(texts: pa.Array) -> pa.Array:
-    """Texts that are ASCII as `_plain` has them, but with their other punctuation."""
-    return pc.ascii_lower(pc.replace_substring(texts, "'", ""))
+    return Condition(f"title or artist has {' and '.join(words)}", columns, mask, tuple(words))
 
 
 def _where(snapshot: SnapshotReader, predicate: str) -> Condition:

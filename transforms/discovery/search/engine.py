@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.best import BestTracks, Ranked
-from transforms.discovery.search.conditions import Condition, RowMask, conditions_of, tag_condition
+from transforms.discovery.search.conditions import Condition, conditions_of, tag_condition
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermRow, TermScores, log_odds
 from transforms.discovery.search.sounds import TEXT_TERM, SoundComparison
+from transforms.discovery.search.texts import RowMask
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.discovery.search.words import WordMatch, read_words
 from transforms.table.reader import TRACK_ID, SnapshotReader
@@ -180,7 +181,7 @@ class SearchPlan:
         """The tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         self.tracks += rows.num_rows
-        masks: list[RowMask] = [condition.mask(rows) for condition in self.conditions]
+        masks: list[RowMask] = [self._mask(condition, rows, bucket) for condition in self.conditions]
         found = self._read(rows[TRACK_ID], bucket)
         if found.cosines is not None:
             masks.append(np.isfinite(found.cosines))
@@ -193,6 +194,10 @@ class SearchPlan:
         if left.all():  # nothing is copied
             return kept, found
         return kept.filter(pa.array(left)), found.kept(left)
+
+    def _mask(self, condition: Condition, rows: pa.Table, bucket: int) -> RowMask:
+        """Which of the bucket's tracks meet a condition."""
+        return condition.mask(rows)
 
     def _columns(self) -> list[str] | None:
         if any(condition.columns is None for condition in self.conditions):

@@ -7,11 +7,22 @@ const PAGE = 25;
 const DIGITS = 1e9; // a relevance is rounded as the service rounds it, so that equal ones are equal here too
 const SHOWN_TAGS = 60;
 
+/** Lower case without accents, apostrophes and punctuation, as `transforms/discovery/search/texts.py` has it. */
 const plain = (text) =>
-  String(text ?? "")
+  text
+    .normalize("NFKD")
+    .replace(/[\p{Mn}'’]+/gu, "")
+    .replace(/[^\p{L}\p{N}]+/gu, " ")
     .toLowerCase()
-    .normalize("NFD")
-    .replace(/\p{M}/gu, "");
+    .replaceAll("ς", "σ");
+
+/** The words that are looked for. */
+function textWords(text) {
+  const words = plain(text).split(" ").filter(Boolean);
+  if (text.trim() && !words.length)
+    throw new SourceError(400, "The request is not valid", `text '${text}': it has no letters or digits`);
+  return words;
+}
 
 export async function openExport(folder) {
   const read = async (name) => {
@@ -80,7 +91,7 @@ class Exported {
   }
 
   fits(query, without = null) {
-    const words = plain(query.q).split(/\s+/).filter(Boolean);
+    const words = textWords(query.q ?? "");
     const limits = [...ranges(query)].filter(([name]) => name !== without);
     return (row, i) =>
       words.every((word) => this.words[i].includes(word)) &&
