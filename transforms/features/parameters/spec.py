@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any, Literal, Self, get_args
 
-PARAMETERS_VERSION = 2
+PARAMETERS_VERSION = 3
 """Increased if measured values change beyond the tolerances of their tests."""
 
 Measures = Literal["default", "full"]
