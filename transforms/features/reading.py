@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from transforms.features.sample_reader import (
     read_straight,
 )
 from transforms.features.spec import FeatureSpec
+
+if TYPE_CHECKING:
+    from transforms.audio.decoders.mpeg_source import MpegSource
 
 _KEPT_S = 1800
 """Seconds of audio that are kept while a track of unknown length is measured. A longer one is decoded twice."""
@@ -141,29 +144,45 @@ def _reading(
 
 
 def read_packets(track: AudioFile) -> Reading | None:
-    """Reads a clean MP3 sequentially, the fastest way. Returns None for any other file, and after any error.
+    """Reads a clean MP3 packet by packet, the fastest way. Returns None for any other file, and after any error.
 
-    Also returns None if the patches cover less than half of the track, because seeking is then faster.
+    If the patches cover less than half of the track, they are sought. Of a cut file, libsndfile looks for the end.
     """
     packets = track.contents.packets
     if packets is None or track.channels is not None:
         return None
     gather, is_sparse = _planned(track, packets.frames, packets.head.rate_hz)
-    if is_sparse:
+    if is_sparse and packets.there < packets.frames:
         return None
+    tally = track.tally()
     try:
         with open_packets(track.contents.data, packets, track.limits) as source:
             recorder = track.recorder(packets.frames, source.rate_hz, source.channels)
             source.listener = None if recorder is None else recorder.hear
-            tally = read_straight(source, gather, packets.frames, track.spec, track.tally())
+            if is_sparse:
+                reader = SpanReader(gather=gather, frames=packets.frames, tally=tally, spec=track.spec)
+                _visit(source, reader, gather.missing())
+            else:
+                read_straight(source, gather, packets.frames, track.spec, tally)
+            if not _is_clean(source, gather, tally):
+                return None
+            if is_sparse:
+                _visit_gaps(track, source, gather, packets.frames, None)  # the source's listener hears all channels
     except DecodeError:
         return None
+    decoded = packets.frames if is_sparse else tally.frames
+    notes = _notes(packets.frames, decoded, 0, gather)
+    return _reading(source, gather, tally, packets.frames, decoded, notes, recorder)
+
+
+def _is_clean(source: "MpegSource", gather: PatchSamples, tally: DecodeTally) -> bool:
+    """Whether nothing speaks against what was read packet by packet.
+
+    A level that no recording has is most likely the noise of a damaged frame, which every decoder makes in its own way.
+    """
     if tally.failure is not None or tally.bad or source.energy.choice() is not None:
-        return None
-    if gather.peak() > MOST_PEAK:  # most likely the noise of a damaged frame, which every decoder makes in its own way
-        return None
-    notes = _notes(packets.frames, tally.frames, 0, gather)
-    return _reading(source, gather, tally, packets.frames, tally.frames, notes, recorder)
+        return False
+    return gather.peak() <= MOST_PEAK
 
 
 def read_planned(track: AudioFile, source: AudioSource, frames: int) -> Reading:

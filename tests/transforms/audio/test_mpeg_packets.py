@@ -18,6 +18,7 @@ from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.kinds import MP3
 from transforms.audio.containers.mpeg import mpeg_frame, scan_mpeg
 from transforms.audio.containers.mpeg_reservoir import read_reservoir
+from transforms.audio.decoders.mpeg_source import MpegSource
 from transforms.audio.decoders.opening import open_packets, open_source
 from transforms.audio.errors import DecodeError, TrackError
 from transforms.audio.limits import Limits
@@ -204,10 +205,80 @@ def test_two_thousand_streams_are_what_libsndfile_reads(by_both):
     assert sum(quick) > 0.85 * len(quick)
 
 
-def test_a_track_of_which_little_is_wanted_is_sought_by_libsndfile():
-    few = dataclasses.replace(SPEC, patches_per_track=1)
-    data = music_file("mp3", 10.0)
-    assert by_packets(data) is not None and by_packets(data, few) is None
+FEW = dataclasses.replace(SPEC, patches_per_track=2)
+"""Of a track of 20 s, these patches are sought."""
+
+
+def check_seeks(data, times, rng):
+    """Samples after a seek have the same bits as those of a sequential reading; the listener hears those alone."""
+    contents = inspect(data, MP3)
+    whole = samples(MpegSource(contents.data, contents.packets))
+    for at in rng.integers(0, len(whole), times).tolist():
+        source, heard = MpegSource(contents.data, contents.packets), []
+        source.listener = lambda first, channels, heard=heard: heard.append((first, np.mean(channels, axis=0)))
+        source.read(int(rng.integers(1, 5_000)))
+        heard.clear()
+        source.seek(at)
+        found = np.concatenate([source.read(count)[:, 0].copy() for count in (700, 1, 5_000)])
+        np.testing.assert_array_equal(found, whole[at : at + 5_701])
+        every = np.concatenate([channel for _, channel in heard])
+        assert heard[0][0] == at and len(every) >= len(found)
+        np.testing.assert_allclose(every[: len(found)], found, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (24_000, 1), (8_000, 2)])
+def test_sought_samples_have_the_same_bits(rate, channels, mode):
+    check_seeks(mp3(rate, channels, mode), 6, np.random.default_rng(rate))
+
+
+def test_sought_samples_of_many_encoders_and_cuts_have_the_same_bits():
+    checked = 0
+    for seed in range(12):
+        data, _ = mpeg_streams.stream(seed)
+        with contextlib.suppress(TrackError):
+            if inspect(data, MP3).packets is not None:
+                check_seeks(data, 3, np.random.default_rng(seed))
+                checked += 1
+    assert checked >= 6
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_track_of_which_little_is_wanted_is_sought_packet_by_packet(channels, by_both, monkeypatch):
+    data = encode(music(20.0, 44_100, channels), 44_100, "MP3")
+    whole, few = by_packets(data), by_packets(data, FEW)
+    assert few.tally.frames < 0.5 * whole.tally.frames and few.frames == whole.frames
+    first, last = few.gather.buffers
+    np.testing.assert_array_equal(first.samples[300:], whole.gather.buffers[0].samples[300 : len(first.samples)])
+    np.testing.assert_allclose(last.samples, whole.gather.buffers[0].samples[-len(last.samples) :], atol=3e-5)
+    monkeypatch.setattr("tests.transforms.audio.test_mpeg_packets.SPEC", FEW)
+    (facts, patches), (expected, reference) = by_both(data)
+    assert facts == expected and patches.shape == (2, 187, 96)
+    assert differing(patches, reference) < 0.05 and differing(patches, reference, 0.2) == 0
+
+
+def spoilt(data, frames, rng):
+    """The file with flipped bits in the audio of one of these frames, of which the decoder complains."""
+    starts = scan_mpeg(data).starts
+    for start in starts[frames]:
+        made = bytearray(data)
+        for at in rng.integers(start + 60, start + 300, 8):
+            made[at] ^= 1 << int(rng.integers(8))
+        if by_packets(bytes(made)) is None:
+            return bytes(made)
+    raise AssertionError("the decoder complains of no frame")
+
+
+def test_damage_where_a_track_is_sought_and_a_cut_leave_it_to_libsndfile(by_both, monkeypatch):
+    data, rng = encode(music(20.0), 44_100, "MP3"), np.random.default_rng(2)
+    within, between = spoilt(data, slice(-60, -40), rng), spoilt(data, slice(380, 400), rng)
+    assert [by_packets(made, FEW) is not None for made in (data, between, within, data[:-30_000])] == [1, 1, 0, 0]
+    monkeypatch.setattr("tests.transforms.audio.test_mpeg_packets.SPEC", FEW)
+    (facts, patches), (expected, reference) = by_both(between)
+    assert facts == expected and differing(patches, reference, 0.3) < 0.05
+    for made in (within, data[:-30_000]):  # with one good patch of two, a track is rejected
+        (facts, patches), (expected, _) = by_both(made)
+        assert facts == expected and (patches is None or len(patches) == 2)
 
 
 def test_silence_within_frames_is_no_clean_audio(by_both):

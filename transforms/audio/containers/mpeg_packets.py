@@ -2,16 +2,24 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.audio.containers.mpeg import MpegFrame, MpegScan
-from transforms.audio.containers.mpeg_reservoir import read_reservoir, silent_frame
+from transforms.audio.containers.mpeg_reservoir import most_besides_body, read_backsteps, read_reservoir, silent_frame
 
 PACKET_FRAMES = 32
 """Frames per packet: enough for few decoder calls, few enough for their samples to stay in the processor's cache."""
+
+_FARTHEST = 511
+"""Most bytes of earlier frames that the audio of a frame may begin in."""
+
+_MOST_BEFORE = 1_024
+"""Frames in which there are as many bytes, even of the lowest bit rate."""
+
+_SETTLING = 2
+"""Frames after which what a decoder returns depends on nothing before them: transforms of two frames overlap."""
 
 _ID3V1 = 128
 _DECODER_DELAY = 529
@@ -80,12 +88,56 @@ def _gaps(tag: bytes, xing: int) -> tuple[int, int] | None:
     return gaps >> 12, gaps & 0xFFF
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class Feed:
-    """What a decoder takes: packets in order, and whether their frames end in stuffing bits."""
+    """What a decoder takes: packets from frame `at` on.
 
-    packets: Iterator[bytes]
+    Attributes:
+      data: the file.
+      packets: its frames.
+      begins_before: the frames whose audio begins before the stream; see `Reservoir.lacking`.
+      is_stuffed: whether most frames end in stuffing bits.
+      at: the next frame.
+    """
+
+    data: bytes
+    packets: Packets
+    begins_before: dict[int, int]
     is_stuffed: bool
+    at: int = 0
+    _lacking: dict[int, int] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lacking = self.begins_before
+
+    def take(self, count: int) -> bytes | None:
+        """The next packet, of `count` frames or as many as are left; None at the end."""
+        first, self.at = self.at, min(self.at + count, len(self.packets.bounds) - 1)
+        if first == self.at:
+            return None
+        bounds = self.packets.bounds[first : self.at + 1].tolist()
+        if not any(first <= frame < self.at for frame in self._lacking):
+            return self.data[bounds[0] : bounds[-1]]
+        frames = [self.data[start:stop] for start, stop in itertools.pairwise(bounds)]
+        head = self.packets.head
+        return b"".join(
+            silent_frame(frame, head, self._lacking[i]) if i in self._lacking else frame
+            for i, frame in enumerate(frames, first)
+        )
+
+    def seek(self, frame: int) -> None:
+        """Goes to a frame, or as far before it as a decoder needs to return the same of it as if it had started at 0.
+
+        Frames on the way whose audio begins before the new start become silent.
+        """
+        settled = max(0, frame - _SETTLING)
+        first = max(0, settled - _MOST_BEFORE)
+        bounds, head = self.packets.bounds[first : settled + 1], self.packets.head
+        bodies = bounds - np.arange(len(bounds)) * most_besides_body(head)
+        at = int(np.searchsorted(np.maximum.accumulate(bodies), bodies[-1] - _FARTHEST, "right")) - 1
+        self.at = first + max(0, at)
+        cut = read_backsteps(self.data, bounds[max(0, at) :], head).lacking()
+        self._lacking = self.begins_before | {self.at + i: back for i, back in cut.items()}
 
 
 def feed_of(data: bytes, packets: Packets) -> Feed | None:
@@ -97,18 +149,4 @@ def feed_of(data: bytes, packets: Packets) -> Feed | None:
     reservoir = read_reservoir(data, packets.bounds, packets.head)
     if not reservoir.is_sound:
         return None
-    return Feed(packets=_packets(data, packets, reservoir.lacking), is_stuffed=reservoir.is_stuffed)
-
-
-def _packets(data: bytes, packets: Packets, lacking: dict[int, int]) -> Iterator[bytes]:
-    bounds = packets.bounds.tolist()
-    for first in range(0, len(bounds) - 1, PACKET_FRAMES):
-        ends = bounds[first : first + PACKET_FRAMES + 1]
-        if any(first <= frame < first + PACKET_FRAMES for frame in lacking):
-            frames = [data[start:stop] for start, stop in itertools.pairwise(ends)]
-            yield b"".join(
-                silent_frame(frame, packets.head, lacking[i]) if i in lacking else frame
-                for i, frame in enumerate(frames, first)
-            )
-        else:
-            yield data[ends[0] : ends[-1]]
+    return Feed(data=data, packets=packets, begins_before=reservoir.lacking, is_stuffed=reservoir.is_stuffed)

@@ -40,23 +40,56 @@ class Reservoir:
     is_stuffed: bool
 
 
-def read_reservoir(data: bytes, bounds: Ints, head: MpegFrame) -> Reservoir:
-    """Checks the reservoir of all frames: frame i is [bounds[i], bounds[i + 1]), of the kind of `head`."""
+def most_besides_body(head: MpegFrame) -> int:
+    """Bytes of a frame that are no body, with a checksum."""
+    return _HEADER + _CHECKSUM + head.side_info
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backsteps:
+    """Where the audio of each frame of a stream begins.
+
+    Attributes:
+      side: offsets of the side information, int64 [frames].
+      bodies: offsets of the bodies.
+      before: bytes of all bodies before each one.
+      back: bytes before its own body in which the audio of each frame begins.
+    """
+
+    side: Ints
+    bodies: Ints
+    before: Ints
+    back: Ints
+
+    def lacking(self) -> dict[int, int]:
+        """See `Reservoir.lacking`."""
+        lacks = np.flatnonzero(self.back > self.before)
+        return dict(zip(lacks.tolist(), self.before[lacks].tolist(), strict=True))
+
+
+def read_backsteps(data: bytes, bounds: Ints, head: MpegFrame) -> Backsteps:
+    """Reads where the audio of the frames [bounds[i], bounds[i + 1]) begins."""
     raw, starts = np.frombuffer(data, np.uint8), bounds[:-1]
     side = starts + _HEADER + _CHECKSUM * (raw[starts + 1] & 1 == 0)
     bodies = side + head.side_info
-    body_ends = np.cumsum(bounds[1:] - bodies)
-    before = body_ends - (bounds[1:] - bodies)
+    sizes = bounds[1:] - bodies
     back = _bytes(raw, side, 2) >> 7 if head.version == 3 else _bytes(raw, side, 1)
-    lacks = np.flatnonzero(back > before)
-    parts = _part_bits(raw, side, head)
-    parts[:, lacks] = 0
+    return Backsteps(side=side, bodies=bodies, before=np.cumsum(sizes) - sizes, back=back)
+
+
+def read_reservoir(data: bytes, bounds: Ints, head: MpegFrame) -> Reservoir:
+    """Checks the reservoir of all frames: frame i is [bounds[i], bounds[i + 1]), of the kind of `head`."""
+    raw, steps = np.frombuffer(data, np.uint8), read_backsteps(data, bounds, head)
+    before, back = steps.before, steps.back
+    body_ends = before + bounds[1:] - steps.bodies
+    parts = _part_bits(raw, steps.side, head)
+    parts[:, back > before] = 0
     begin = 8 * (before - np.minimum(back, before))
     ends = begin + np.cumsum(parts, axis=0)
     return Reservoir(
-        lacking=dict(zip(lacks.tolist(), before[lacks].tolist(), strict=True)),
+        lacking=steps.lacking(),
         is_sound=bool((begin[1:] >= ends[-1, :-1]).all() and (ends[-1] <= 8 * body_ends).all()),
-        is_stuffed=_is_stuffed(_bodies(data, bodies[:_SAMPLE], bounds[1:]), parts, ends),
+        is_stuffed=_is_stuffed(_bodies(data, steps.bodies[:_SAMPLE], bounds[1:]), parts, ends),
     )
 
 

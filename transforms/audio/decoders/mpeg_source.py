@@ -36,7 +36,7 @@ class MpegSource:
     of all channels.
     """
 
-    can_seek = False
+    can_seek = True
     lost_packets = 0
 
     def __init__(self, data: bytes, packets: Packets) -> None:
@@ -44,19 +44,25 @@ class MpegSource:
         self.frames: int | None = packets.frames
         self.energy = ChannelEnergy()
         self.listener: ChannelListener | None = None
-        self._decoded = -packets.skip
+        self._packets, self._is_sought = packets, False
+        self._decoded = -packets.skip  # source frame that is decoded next
+        self._dropped = 0  # samples to be decoded and left out, after a seek
         av.logging.set_level(av.logging.ERROR)
         av.logging.set_skip_repeated(False)  # a complaint counts even if an earlier file had the same one
         feed = feed_of(data, packets)
         if feed is None:
             raise DecodeError("a frame has its audio in bytes that an earlier frame has used")
-        self._packets = feed.packets
-        self._decoder: Any = av.CodecContext.create("mp3float", "r")
-        self._decoder.thread_count = 1
-        self._decoder.options = {"err_detect": _LENIENT if feed.is_stuffed else _STRICT}
+        self._feed = feed
+        self._decoder = self._new_decoder()
         self._left, self._skip = packets.there, packets.skip
         self._block = np.empty(0, np.float32)
         self._given = self._count = 0  # positions in the block: end of the last read, end of the filled part
+
+    def _new_decoder(self) -> Any:
+        decoder = av.CodecContext.create("mp3float", "r")
+        decoder.thread_count = 1
+        decoder.options = {"err_detect": _LENIENT if self._feed.is_stuffed else _STRICT}
+        return decoder
 
     def read(self, frames: int) -> Float32:
         """The next frames, mixed down: float32 [at most frames, 1]. See AudioSource."""
@@ -65,12 +71,18 @@ class MpegSource:
         self._left -= last - first
         self._move_rest(last + _MOST_SAMPLES)
         while self._count < last:
-            packet = next(self._packets, None)
+            packet = self._feed.take(self._packet_frames(last - self._count))
             if packet is None:
                 raise DecodeError(f"{last - self._count + self._left} samples are missing at the end")
             self._mix([frame.planes for frame in self._decode(packet)])
         self._given = last
         return self._block[first:last, np.newaxis]
+
+    def _packet_frames(self, samples: int) -> int:
+        """Frames of the next packet: no more than are wanted where reading ends soon."""
+        if not self._is_sought:
+            return PACKET_FRAMES
+        return min(PACKET_FRAMES, -(-(samples + self._dropped) // self._packets.head.samples))
 
     def _move_rest(self, size: int) -> None:
         """Moves the unread rest of the block to its start, and grows the block to at least `size` samples."""
@@ -98,6 +110,10 @@ class MpegSource:
         left, *right = (
             np.frombuffer(b"".join([of_frame[i] for of_frame in planes]), np.float32) for i in range(self.channels)
         )
+        if self._dropped:
+            dropped = min(self._dropped, len(left))
+            self._dropped -= dropped
+            left, right = left[dropped:], [channel[dropped:] for channel in right]
         end = self._count + len(left)
         if end > len(self._block):
             raise DecodeError("the frames grow in the middle")
@@ -114,8 +130,14 @@ class MpegSource:
         self._count = end
 
     def seek(self, frame: int) -> None:
-        """Always raises DecodeError: see `can_seek`."""
-        raise DecodeError(f"frame {frame} cannot be sought")
+        """See AudioSource. The samples have the same bits as those of a sequential reading."""
+        size = self._packets.head.samples
+        wanted = frame + self._packets.skip
+        self._feed.seek(wanted // size)
+        self._decoder = self._new_decoder()
+        self._decoded, self._dropped = frame, wanted - self._feed.at * size
+        self._left, self._skip, self._is_sought = self._packets.there - frame, 0, True
+        self._given = self._count = 0
 
     def close(self) -> None:
         """Does nothing: no file is open."""

@@ -95,15 +95,16 @@ def channel_levels(samples: npt.NDArray[np.float32], rate_hz: int) -> ChannelLev
     low, frames = np.empty((whole, hop // factor), np.complex64), np.empty((whole, frame), np.complex64)
     sums: list[_Sums] = []
     step = max(1, _BLOCK_BYTES // (4 * hop * max(1, samples.shape[1])))
-    for first in range(0, whole, step):
-        hops = slice(first, min(first + step, whole))
-        found, signal = _sums(samples[first * hop : hops.stop * hop], hops.stop - first)
-        sums.append(found)
-        low[hops] = (signal.reshape(-1, factor) @ _mean(factor, signal.dtype)).reshape(-1, hop // factor)
-        middle = (hop - frame) // 2
-        np.multiply(signal[:, middle : middle + frame], _hann(frame), out=frames[hops])
-    if len(samples) > whole * hop:
-        sums.append(_sums(samples[whole * hop :], 1)[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, whole, step):
+            hops = slice(first, min(first + step, whole))
+            found, signal = _sums(samples[first * hop : hops.stop * hop], hops.stop - first)
+            sums.append(found)
+            low[hops] = (signal.reshape(-1, factor) @ _mean(factor, signal.dtype)).reshape(-1, hop // factor)
+            middle = (hop - frame) // 2
+            np.multiply(signal[:, middle : middle + frame], _hann(frame), out=frames[hops])
+        if len(samples) > whole * hop:
+            sums.append(_sums(samples[whole * hop :], 1)[0])
     squares, products, highest = zip(*sums, strict=True) if sums else ((np.zeros(0),), (), (np.zeros(0, np.float32),))
     return ChannelLevels(
         channels=samples.shape[1],
@@ -119,8 +120,7 @@ def channel_levels(samples: npt.NDArray[np.float32], rate_hz: int) -> ChannelLev
 
 def _sums(samples: npt.NDArray[np.float32], hops: int) -> tuple[_Sums, npt.NDArray[np.inexact]]:
     """Squares, product and highest samples of some hops, and their first two channels as one signal [hops, hop]."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = _row_powers(samples.reshape(hops, -1))
+    squares = _row_powers(samples.reshape(hops, -1))
     if not squares.sum() < FULL_SCALE_LIMIT**2:
         samples = finite(samples)
         squares = _row_powers(samples.reshape(hops, -1))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from transforms.features.parameters.cleaning import finite
 from transforms.features.parameters.true_peak import PeakMeter
 
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU, RANGE_GATE_LU = -70.0, -10.0, -20.0
+GATE_STEPS = 100
+"""Steps of a LU in which a level is compared with a gate: both are rounded down to hundredths, as in meters that keep a
+histogram of levels (ffmpeg's). A block that lies less than a hundredth under a gate may then count."""
 BLOCK_HOPS, SHORT_TERM_HOPS = 4, 30
 """Hops of 0.1 s in a gating block (0.4 s, 75 % overlap) and in a short-term window (3 s)."""
 TRANSFORM_HOPS = 8
@@ -111,22 +115,29 @@ def measure_loudness(samples: npt.NDArray[np.float32], rate_hz: int) -> Loudness
 def integrated_lufs(energies: npt.NDArray[np.float64]) -> float | None:
     """Integrated loudness of K-weighted mean squares per hop of 0.1 s; None where no block passes the gates."""
     blocks = _moving_mean(energies, BLOCK_HOPS)
-    blocks = blocks[_lufs(blocks) >= ABSOLUTE_GATE_LUFS]
-    if not len(blocks):
+    levels = _lufs(blocks)
+    loud = levels >= ABSOLUTE_GATE_LUFS
+    if not loud.any():
         return None
-    threshold = _lufs(np.mean(blocks)) + RELATIVE_GATE_LU
-    return round(float(_lufs(np.mean(blocks[_lufs(blocks) >= threshold]))), 2)
+    gate = max(ABSOLUTE_GATE_LUFS, float(_lufs(np.mean(blocks[loud]))) + RELATIVE_GATE_LU)
+    return round(float(_lufs(np.mean(blocks[_passes(levels, gate)]))), 2)
 
 
 def range_lu(energies: npt.NDArray[np.float64]) -> float | None:
     """Loudness range: from the 10 % to the 95 % quantile of gated short-term loudness; None where no window passes."""
     windows = _moving_mean(energies, SHORT_TERM_HOPS)
-    windows = windows[_lufs(windows) >= ABSOLUTE_GATE_LUFS]
-    if not len(windows):
-        return None
     levels = _lufs(windows)
-    low, high = np.quantile(levels[levels >= _lufs(np.mean(windows)) + RANGE_GATE_LU], (0.10, 0.95))
+    loud = levels >= ABSOLUTE_GATE_LUFS
+    if not loud.any():
+        return None
+    gate = max(ABSOLUTE_GATE_LUFS, float(_lufs(np.mean(windows[loud]))) + RANGE_GATE_LU)
+    low, high = np.quantile(levels[_passes(levels, gate)], (0.10, 0.95))
     return round(float(high - low), 2)
+
+
+def _passes(levels: npt.NDArray[np.float64], gate: float) -> npt.NDArray[np.bool_]:
+    """Whether levels reach a gate, in steps of `GATE_STEPS`."""
+    return np.asarray(np.floor(GATE_STEPS * levels) >= math.floor(GATE_STEPS * gate), np.bool_)
 
 
 def _lufs(power: npt.NDArray[np.float64] | np.floating) -> npt.NDArray[np.float64]:

@@ -121,9 +121,11 @@ def _pass_gain(rate_hz: int, size: int, length: int) -> npt.NDArray[np.complex64
 
 
 def _peak(samples: npt.NDArray[np.float32], highest: npt.NDArray[np.float32], hop: int) -> float | None:
-    """True peak in dBTP of the hops with the highest samples."""
-    peak = float(highest.max())
-    for place in np.argsort(-highest, kind="stable")[:PEAK_HOPS].tolist():
-        known = finite(samples[max(0, place * hop - REACH) : (place + 1) * hop + REACH])
-        peak = interpolated_peak(known, peak) if len(known) > 2 * REACH else peak
+    """True peak in dBTP of the hops with the highest samples, next to their local maxima."""
+    peak, size = float(highest.max()), min(hop + 2 * REACH, len(samples))
+    if size > 2 * REACH:
+        places = np.argsort(-highest, kind="stable")[:PEAK_HOPS]
+        starts = np.clip(places * hop - REACH, 0, len(samples) - size).tolist()
+        known = np.concatenate([samples[start : start + size] for start in starts], axis=1)
+        peak = interpolated_peak(finite(known), peak, at_maxima=True)
     return to_dbtp(peak)

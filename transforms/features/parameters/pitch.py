@@ -75,7 +75,8 @@ def pitch_grid(arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int) -> Pitch
     sounding = loudest > SILENT_PEAK
     if not sounding.any():
         return None
-    spectra, owners, band, loudest = spectra[sounding], owners[sounding], band[sounding], loudest[sounding]
+    if not sounding.all():
+        spectra, owners, band, loudest = spectra[sounding], owners[sounding], band[sounding], loudest[sounding]
     frame, hz, amplitude = _peaks(spectra, band, loudest, low, rate_hz / size)
     relative = amplitude / loudest[frame]
     levels = (loudest / loudest.max()).astype(np.float64)
@@ -106,7 +107,8 @@ def _spectra(
     arrays: Sequence[npt.NDArray[np.float32]], rate_hz: int, size: int, low: int, high: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Tilted amplitude spectra, float32 [frames, high - low], and a number that neighbouring frames share."""
-    window, buffer = _window(size), np.empty((FRAMES_AT_ONCE, size), np.float32)
+    step = 2 if rate_hz >= LEAST_HALVED_HZ else 1
+    window, buffer = _window(size, step), np.empty((FRAMES_AT_ONCE, size // step), np.float32)
     gains = _gains(low, high, size, rate_hz)
     owners: list[int] = []
     blocks = [np.zeros((0, high - low), np.float32)]
@@ -123,19 +125,26 @@ def _spectra(
         frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: max(hop, 1)][:count]
         for first in range(0, len(frames), FRAMES_AT_ONCE):
             some = frames[first : first + FRAMES_AT_ONCE]
-            weighted = np.multiply(some, window, out=buffer[: len(some)])
-            if rate_hz >= LEAST_HALVED_HZ:
-                weighted = weighted[:, ::2] + weighted[:, 1::2]
-            blocks.append(gains * np.abs(fft.rfft(weighted)[:, low:high]))
+            weighted = buffer[: len(some)]
+            if step == 2:
+                np.add(some[:, ::2], some[:, 1::2], out=weighted)
+                weighted *= window
+            else:
+                np.multiply(some, window, out=weighted)
+            parts = np.square(fft.rfft(weighted)[:, low:high].view(np.float32))
+            amplitudes = np.sqrt(parts[:, ::2] + parts[:, 1::2])
+            amplitudes *= gains
+            blocks.append(amplitudes)
         owners += [len(owners) + i if apart else -1 - index for i in range(len(frames))]
     return np.concatenate(blocks), np.array(owners, np.int64)
 
 
 @functools.lru_cache(4)
-def _window(size: int) -> npt.NDArray[np.float32]:
-    """A Hann window with a sum of 2, so that a sine has its amplitude: float32 [size]."""
-    window = np.hanning(size + 1)[:size]
-    return np.asarray(window * (2 / window.sum()), np.float32)
+def _window(size: int, step: int) -> npt.NDArray[np.float32]:
+    """A Hann window for sums of `step` samples, with which a sine has its amplitude: float32 [size / step]."""
+    places = np.arange(size // step) + (step - 1) / (2 * step)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * places * step / size)
+    return np.asarray(window * (2 / step / window.sum()), np.float32)
 
 
 @functools.lru_cache(4)

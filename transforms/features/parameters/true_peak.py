@@ -17,43 +17,61 @@ LEAST_PEAK = 1e-6
 
 
 class PeakMeter:
-    """Finds the highest interpolated value of a recording that is added piece by piece."""
+    """Finds the highest interpolated value of a recording that is added piece by piece.
+
+    Before its start and after its end a recording continues as its mirror image. Silence there would be a step where a
+    recording was cut, and a step has a peak beside it that is no part of the recording.
+    """
 
     def __init__(self, channels: int) -> None:
         """Starts a recording."""
-        self._tail = np.zeros((2 * REACH, channels), np.float32)
+        self._tail = np.zeros((0, channels), np.float32)
         self._peak = 0.0
 
     def add(self, samples: npt.NDArray[np.float32]) -> None:
-        """Adds finite samples, float32 [n, channels]."""
+        """Adds finite samples, float32 [n, channels]. The first piece has `2 REACH` samples or is the only one."""
         if not len(samples):
             return
         self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
-        known = np.concatenate([self._tail, samples])
+        before = self._tail if len(self._tail) else _mirrored(samples, before=2 * REACH)
+        known = np.concatenate([before, samples])
         self._peak = interpolated_peak(known, self._peak)
         self._tail = known[-2 * REACH :]
 
     def result(self) -> float | None:
         """The peak in dBTP, or None for silence."""
-        rest = np.concatenate([self._tail, np.zeros_like(self._tail[:REACH])])
-        return to_dbtp(interpolated_peak(rest, self._peak))
+        if not len(self._tail):
+            return None
+        known = np.concatenate([self._tail, _mirrored(self._tail, after=REACH)])
+        return to_dbtp(interpolated_peak(known, self._peak))
 
 
-def interpolated_peak(known: npt.NDArray[np.float32], peak: float) -> float:
+def _mirrored(samples: npt.NDArray[np.float32], before: int = 0, after: int = 0) -> npt.NDArray[np.float32]:
+    """What comes before samples [n, channels], or after them."""
+    extended = np.pad(samples, ((before, after), (0, 0)), mode="symmetric")
+    return extended[:before] if before else extended[len(samples) :]
+
+
+def interpolated_peak(known: npt.NDArray[np.float32], peak: float, *, at_maxima: bool = False) -> float:
     """The highest absolute value between samples, or `peak` if that is more.
 
     Args:
       known: finite samples, float32 [n, channels]; looked at are points from sample REACH - 1 to sample n - REACH.
       peak: the highest value known so far: only points near it are interpolated.
+      at_maxima: whether only points next to samples are interpolated that are as high as both of their neighbours.
     """
-    for channel in range(known.shape[1]):
-        column = np.ascontiguousarray(known[:, channel])
-        near = np.abs(column[REACH - 1 : len(column) - REACH + 1]) >= max(NEAR_PEAK * peak, LEAST_PEAK)
-        places = np.flatnonzero(near[:-1] | near[1:])
-        windows = np.lib.stride_tricks.sliding_window_view(column, 2 * REACH)
-        for first in range(0, len(places), AT_ONCE):
-            values = windows[places[first : first + AT_ONCE]] @ _interpolator()
-            peak = max(peak, float(values.max()), -float(values.min()))
+    rows = np.ascontiguousarray(known.T)
+    heights = np.abs(rows[:, REACH - 1 : rows.shape[1] - REACH + 1])
+    near = heights >= max(NEAR_PEAK * peak, LEAST_PEAK)
+    if at_maxima:
+        near[:, 1:] &= heights[:, 1:] >= heights[:, :-1]
+        near[:, :-1] &= heights[:, :-1] >= heights[:, 1:]
+    channel, place = np.nonzero(near[:, :-1] | near[:, 1:])
+    windows = np.lib.stride_tricks.sliding_window_view(rows, 2 * REACH, axis=1)
+    for first in range(0, len(place), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        values = windows[channel[some], place[some]] @ _interpolator()
+        peak = max(peak, float(values.max()), -float(values.min()))
     return peak
 
 

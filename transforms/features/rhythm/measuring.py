@@ -8,7 +8,7 @@ import numpy.typing as npt
 from transforms.audio.samples import Float32
 from transforms.features.rhythm import metre, tempo
 from transforms.features.rhythm.network import calibrated
-from transforms.features.rhythm.onsets import Onsets, onsets
+from transforms.features.rhythm.onsets import Onsets, onsets, quantile
 from transforms.features.rhythm.periods import CHANNELS, cell, periodicity
 from transforms.features.rhythm.pulse_weights import METRE_SCALING, PULSE, TEMPO_SCALING
 
@@ -18,6 +18,8 @@ LONGEST_S = 60.0
 """Of a longer excerpt, the middle 60 s are used."""
 _QUIETEST = 1e-5
 """Greatest sample (full scale is 1) below which an excerpt is silence."""
+_LOUDEST = 1e12
+"""Sum of squares below which nothing overflows later."""
 _FEWEST_ONSETS = 5
 _LOWEST_HEIGHT = 8.0
 """Sustained sounds, whose partials beat, stay below this `Onsets.height` (at most 7.7 of those made for the fit); the
@@ -65,8 +67,8 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     Silence, less than 4 s, and sound without a pulse (noise, drones, speech) have no tempo. Samples that are not finite
     count as zero.
     """
-    samples, peak = _usable(samples, rate_hz)
-    if len(samples) < LEAST_S * rate_hz or peak < _QUIETEST:
+    samples = _usable(samples, rate_hz)
+    if len(samples) < LEAST_S * rate_hz or _is_silent(samples):
         return Rhythm()
     found = onsets(samples, rate_hz)
     count = onset_count(found)
@@ -82,16 +84,23 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     return _told(told, periods, float(pulse), rate)
 
 
-def _usable(samples: Float32, rate_hz: int) -> tuple[Float32, float]:
-    """The middle `LONGEST_S`, finite, at most full scale 1: nothing overflows later. And the greatest sample."""
+def _usable(samples: Float32, rate_hz: int) -> Float32:
+    """The middle `LONGEST_S`, finite, and scaled if it is so loud that something would overflow later."""
     extra = max(0, len(samples) - int(LONGEST_S * rate_hz)) // 2
     part = samples[extra : len(samples) - extra].astype(np.float32, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = bool(np.isfinite(np.dot(part, part)))
-    if not is_finite:
-        part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
-    peak = max(float(part.max(initial=0.0)), -float(part.min(initial=0.0)))
-    return (part, peak) if peak <= 1 else (part / np.float32(peak), 1.0)
+        total = float(np.dot(part, part))
+    if total < _LOUDEST:
+        return part
+    part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
+    return part / np.float32(max(1.0, float(np.abs(part).max(initial=0.0))))
+
+
+def _is_silent(samples: Float32) -> bool:
+    """Whether all samples are below `_QUIETEST`. Most are not even on average, which one product tells."""
+    if float(np.dot(samples, samples)) >= _QUIETEST**2 * len(samples):
+        return False
+    return float(np.abs(samples).max(initial=0.0)) < _QUIETEST
 
 
 def _told(told: tempo.Tempo, periods: Float32, pulse: float, rate: float) -> Rhythm:
@@ -132,7 +141,7 @@ def pulse_inputs(found: Onsets, periods: Float32, bpm: float) -> npt.NDArray[np.
     the pitches.
     """
     strength = found.strength[-1]
-    contrast = float(np.quantile(strength, 0.95)) / max(float(strength.mean()), 1e-9)
+    contrast = quantile(strength, 0.95) / max(float(strength.mean()), 1e-9)
     beats = [cell(60 / bpm * multiple) for multiple in (1, 2, 4)]
     span = slice(cell(0.25), cell(1.5))
     return np.array(

@@ -21,7 +21,8 @@ _GAIN = 100.0
 _SLOWER = 4
 """Pitch content is computed at a quarter of the sampling rate and of the frame rate."""
 _PITCHES = (33, 90)
-_BLOCK_SAMPLES = 24_576
+_GROUP_PITCHES = 19
+_BLOCK_SAMPLES = 49_152
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,30 +45,49 @@ class Onsets:
 def onsets(samples: Float32, rate_hz: int) -> Onsets:
     """Float32 mono [n] at `rate_hz` (8 to 48 kHz) -> `Onsets`. Needs at least two windows of 32 ms."""
     hop = round(rate_hz * HOP_S)
-    log = _logarithm(_power_in(_band_matrix(rate_hz, 2 * hop), samples, hop, 2 * hop))
+    log = _logarithm(_power_in_bands(samples, rate_hz, hop))
     flux = np.maximum(log[1:] - log[:-1], 0)
-    grouped = flux @ _groups(rate_hz, 2 * hop)
+    grouped = flux @ _groups(rate_hz, hop)
     strength = np.ascontiguousarray(np.concatenate([grouped, flux.sum(1, keepdims=True)], axis=1).T)
-    height = float(np.quantile(strength[-1], 0.99))
+    height = quantile(strength[-1], 0.99)
     return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(strength[-1].mean()), height)
 
 
-def _power_in(matrix: Float32, samples: Float32, hop: int, size: int) -> Float32:
-    """Power in bands: float32 [n] and [bins, bands] -> float32 [frames, bands].
+def quantile(values: Float32, share: float) -> float:
+    """`np.quantile` of a row, in a tenth of the time."""
+    place = share * (len(values) - 1)
+    below = int(place)
+    above = min(below + 1, len(values) - 1)
+    parted = np.partition(values, (below, above))
+    low, high = float(parted[below]), float(parted[above])
+    return low + (high - low) * (place - below)
 
-    Blocks are small enough for the allocator to use the same memory again: fresh pages take longer than the transforms.
+
+def _power_in_bands(samples: Float32, rate_hz: int, hop: int) -> Float32:
+    """Power in bands of windows of two hops, one each hop: float32 [n] -> float32 [frames, 28].
+
+    The halves of a windowed frame are added up before the transform, which gives every second bin of its spectrum. They
+    tell as much: the main lobe of a Hann window is four bins wide. As the window's halves add up to one, a frame is its
+    second half plus the weighted difference of both.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-    window, block, used = _window(size), max(1, _BLOCK_SAMPLES // size), len(matrix)
-    out, windowed = np.empty((len(windows), matrix.shape[1]), np.float32), np.empty((block, size), np.float32)
-    for start in range(0, len(windows), block):
-        some = windowed[: len(windows) - start]
-        some[:] = windows[start : start + block]  # Copied first: to multiply overlapping windows takes longer.
-        some *= window
-        parts = fft.rfft(some, axis=1)[:, :used].view(np.float32)
-        np.multiply(parts, parts, out=parts)
-        np.matmul(parts[:, 0::2] + parts[:, 1::2], matrix, out=out[start : start + block])
+    hops = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    rising, matrix, block = _window(2 * hop)[:hop], _band_matrix(rate_hz, hop), max(1, _BLOCK_SAMPLES // hop)
+    out, folded = np.empty((len(hops) - 1, matrix.shape[1]), np.float32), np.empty((block, hop), np.float32)
+    for start in range(0, len(out), block):
+        second = hops[start + 1 : start + 1 + block]
+        some = folded[: len(second)]
+        np.subtract(hops[start : start + len(second)], second, out=some)
+        some *= rising
+        some += second
+        np.matmul(_power(some, len(matrix)), matrix, out=out[start : start + block])
     return out
+
+
+def _power(rows: Float32, bins: int) -> Float32:
+    """The first bins of the power spectra of real rows: float32 [frames, n] -> float32 [frames, bins]."""
+    parts = fft.rfft(rows, axis=1)[:, :bins].view(np.float32)
+    np.multiply(parts, parts, out=parts)
+    return np.asarray(parts[:, 0::2] + parts[:, 1::2], np.float32)
 
 
 @functools.lru_cache(maxsize=8)
@@ -110,13 +130,47 @@ def _logarithm(power: Float32) -> Float32:
 
 
 def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
-    whole = len(samples) // _SLOWER * _SLOWER
-    slow = samples[:whole].reshape(-1, _SLOWER) @ np.ones(_SLOWER, np.float32)
+    """Logarithmic power of semitones, at a quarter of both rates.
+
+    Blocks are small enough for the allocator to use the same memory again: fresh pages take longer than the transforms.
+    """
     size = 4 * hop
+    slow = _slower(samples)
     if len(slow) < size:
         slow = np.pad(slow, (0, size - len(slow)))
-    power = _power_in(_pitch_matrix(rate_hz // _SLOWER, size), slow, hop, size)
-    return np.ascontiguousarray(_logarithm(power).T)
+    windows = np.lib.stride_tricks.sliding_window_view(slow, size)[::hop]
+    window, matrix, block = _window(size), _pitch_matrix(rate_hz // _SLOWER, size), max(1, _BLOCK_SAMPLES // size)
+    groups = _pitch_groups(rate_hz // _SLOWER, size)
+    out, windowed = np.empty((len(windows), matrix.shape[1]), np.float32), np.empty((block, size), np.float32)
+    for start in range(0, len(windows), block):
+        some = windowed[: len(windows) - start]
+        some[:] = windows[start : start + block]  # Copied first: to multiply overlapping windows takes longer.
+        some *= window
+        power = _power(some, len(matrix))
+        for bins, pitches, part in groups:
+            np.matmul(power[:, bins], part, out=out[start : start + block, pitches])
+    return np.ascontiguousarray(_logarithm(out).T)
+
+
+def _slower(samples: Float32) -> Float32:
+    """Sums of four samples each."""
+    pairs = samples[: len(samples) // _SLOWER * _SLOWER].reshape(-1, 2)
+    twos = pairs[:, 0] + pairs[:, 1]
+    slow: Float32 = twos[0::2] + twos[1::2]
+    return slow
+
+
+@functools.lru_cache(maxsize=8)
+def _pitch_groups(rate_hz: int, size: int) -> tuple[tuple[slice, slice, Float32], ...]:
+    """The pitch matrix in parts of 19 pitches, each without its zero rows: a third of the multiplications."""
+    matrix = _pitch_matrix(rate_hz, size)
+    groups = []
+    for first in range(0, matrix.shape[1], _GROUP_PITCHES):
+        pitches = slice(first, first + _GROUP_PITCHES)
+        used = np.flatnonzero(matrix[:, pitches].any(axis=1))
+        bins = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
+        groups.append((bins, pitches, np.ascontiguousarray(matrix[bins, pitches])))
+    return tuple(groups)
 
 
 @functools.lru_cache(maxsize=8)

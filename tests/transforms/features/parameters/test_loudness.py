@@ -10,7 +10,13 @@ import pytest
 
 from tests.support.world import SHARED
 from transforms.features.parameters.levels import channel_levels
-from transforms.features.parameters.loudness import Loudness, LoudnessMeter, measure_loudness
+from transforms.features.parameters.loudness import (
+    Loudness,
+    LoudnessMeter,
+    integrated_lufs,
+    measure_loudness,
+    range_lu,
+)
 from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, _removed_power, estimate_loudness
 
 pytestmark = pytest.mark.long
@@ -108,6 +114,40 @@ def test_the_meter_gives_the_same_bits_for_any_chunking(channels: int) -> None:
             meter.add(samples[start : start + max(size, 100)])
         assert meter.result() == whole
     assert whole.loudness_lufs is not None
+
+
+def with_soft_part(below: float, hops: int, gate_lu: float) -> np.ndarray:
+    """Mean squares per hop of a sound at about -20 LUFS and a soft part `below` its gate, in LU.
+
+    The gate is the mean of all windows of `hops` hops plus `gate_lu`, and 0.006 LU above a whole hundredth.
+    """
+
+    def energies(loud: float, soft: float) -> np.ndarray:
+        return 10 ** ((np.repeat([loud, soft], [4_000, 800]) + 0.691) / 10)
+
+    soft = gate = -20.0 + gate_lu
+    for _ in range(50):
+        windows = np.convolve(energies(-20.0, soft), np.full(hops, 1 / hops), "valid")
+        gate = 10 * np.log10(windows.mean()) - 0.691 + gate_lu
+        soft = gate - below
+    shift = np.floor(100 * gate) / 100 + 0.006 - gate
+    return energies(-20.0 + shift, soft + shift)
+
+
+@pytest.mark.parametrize(("below", "counts"), [(-0.003, True), (0.003, True), (0.009, False)])
+def test_a_level_is_compared_with_a_gate_in_hundredths(below: float, counts: bool) -> None:
+    loudness = integrated_lufs(with_soft_part(below, 4, -10.0))
+    assert loudness == pytest.approx(-20.7 if counts else -20.0, abs=0.05)
+    assert range_lu(with_soft_part(below, 30, -20.0)) == pytest.approx(20.7 if counts else 0.0, abs=0.2)
+
+
+def test_where_a_recording_is_cut_is_no_peak() -> None:
+    """Silence before the first sample would be a step, beside which a band-limited signal swings over."""
+    for rate, phase in ((48_000, 0.5), (16_000, 0.3)):
+        wave = np.sin(2 * np.pi * (100 * np.arange(rate) / rate + phase / 2)).astype(np.float32)[:, None]
+        for part in (wave, wave[: rate // 2 + 123], wave[:40]):
+            sample_peak = 20 * np.log10(np.abs(part).max())
+            assert measure_loudness(part, rate).true_peak_dbtp == pytest.approx(sample_peak, abs=0.03)
 
 
 def test_a_constant_offset_is_not_heard() -> None:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from tests.support.drums import CLICKS, HOUSE, RATE_HZ, ROCK, SIX, WALTZ, pattern
-from transforms.features.rhythm import periods
+from transforms.features.rhythm import onsets, periods
 from transforms.features.rhythm.measuring import Rhythm, measure_rhythm
 
 pytestmark = pytest.mark.long
@@ -205,6 +205,39 @@ def test_imports_neither_librosa_nor_scipy_signal():
     code = f"import sys, transforms.features.rhythm.measuring; print([n for n in {names} if n in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("rate_hz", "seconds"), [(16_000, 3.0), (44_100, 1.0), (8_000, 0.05)])
+def test_power_in_bands_is_that_of_every_second_bin_of_whole_windows(rate_hz, seconds):
+    samples = np.random.default_rng(rate_hz).normal(0, 0.1, round(seconds * rate_hz)).astype(np.float32)
+    hop = round(rate_hz * onsets.HOP_S)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, 2 * hop)[::hop] * np.hanning(2 * hop + 1)[: 2 * hop]
+    power = np.abs(np.fft.rfft(windows))[:, ::2] ** 2
+    found = onsets._power_in_bands(samples, rate_hz, hop)
+    np.testing.assert_allclose(found, power @ onsets._band_matrix(rate_hz, hop), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050])
+def test_pitch_content_finds_the_sounding_semitone(rate_hz):
+    for midi in (40, 57, 69, 88):
+        samples = np.sin(2 * np.pi * 440 * 2 ** ((midi - 69) / 12) * np.arange(2 * rate_hz) / rate_hz)
+        found = onsets.onsets(samples.astype(np.float32), rate_hz).pitches
+        assert found.shape[0] == 57 and int(found.mean(axis=1).argmax()) == midi - 33
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95, 0.99, 1.0])
+def test_a_quantile_is_numpys(share):
+    for count in (1, 2, 99, 1_874):
+        values = np.random.default_rng(count).normal(0, 1, count).astype(np.float32)
+        assert onsets.quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-5, abs=1e-7)
+
+
+def test_loud_and_quiet_samples_are_told_apart_from_silence():
+    assert measure_rhythm(np.float32(1e30) * pattern(120, ROCK), RATE_HZ).tempo_bpm is not None
+    one = silence(20)
+    one[5_000] = 2e-5
+    assert measure_rhythm(one, RATE_HZ).onset_rate_hz is not None
+    assert measure_rhythm(one / np.float32(4), RATE_HZ) == Rhythm()
 
 
 @pytest.mark.parametrize(("size", "upsampling"), [(4096, 4), (1024, 16), (960, 4), (640, 16)])
