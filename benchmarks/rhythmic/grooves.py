@@ -194,7 +194,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write")
     parser.add_argument("--each", type=int, default=3, metavar="N", help="pieces of each family (3)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="another seed makes other pieces (0)")
-    parser.add_argument("--fonts", nargs="+", default=SOUND_FONTS, metavar="FILE", help="sound fonts, used by turns")
+    parser.add_argument(
+        "--fonts", nargs="+", default=SOUND_FONTS, metavar="FILE", help="sound fonts, by turns; names or paths"
+    )
     args = parser.parse_args()
     drawn = [
         (family, seed) for seed in range(args.first_seed, args.first_seed + args.each) for family in families()

@@ -88,7 +88,9 @@ def main() -> None:
     parser.add_argument("--midi", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of MIDI files")
     parser.add_argument("--songs", type=Path, nargs="*", default=[], metavar="FOLDER", help="folders of recorded songs")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write")
-    parser.add_argument("--fonts", nargs="+", default=SOUND_FONTS, metavar="FILE", help="sound fonts, used by turns")
+    parser.add_argument(
+        "--fonts", nargs="+", default=SOUND_FONTS, metavar="FILE", help="sound fonts, by turns; names or paths"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / "truth.jsonl").open("w") as truths:
