@@ -156,12 +156,13 @@ def by_essentia(python: Path, tempo: Sequence[Float32], keyed: Sequence[Float32]
     for line in done.stdout.splitlines():
         if line.startswith("{"):
             row = json.loads(line)
-            answers = [_key(a) if row["task"] == "key" else a for a in row["answers"]]
+            answers = [essentia_key(a) if row["task"] == "key" else a for a in row["answers"]]
             found.setdefault(row["task"], {})[row["name"]] = (answers, row["ms"])
     return found
 
 
-def _key(named: list[str]) -> str:
+def essentia_key(named: list[str]) -> str:
+    """The key that Essentia names by its tonic and mode."""
     tonic, mode = named
     return key_name(_OTHER_NAMES[tonic] if tonic in _OTHER_NAMES else MAJOR_NAMES.index(tonic), mode)
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.rhythmic.fit --pieces FOLDER --pieces FOLDER [--dev ../shared/data/dev] [--write]
 
-Folders are those that `benchmarks.rhythmic.pieces` rendered. Every style made by rule is in one of four parts, and so
-is every title from notation; what is printed of a part was told by models that saw none of it.
+Folders are those that `benchmarks.rhythmic.pieces`, `grooves` and `packaged` rendered. Every style made by rule is in
+one of four parts, and so is every title from notation; families of grooves and pieces of packages are in halves. What
+is printed of a part or half was told by models that saw none of it.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from transforms.features.rhythm.periods import CELLS_AN_OCTAVE, periodicity
 PARTS = 4
 ROOM = pathlib.Path(measuring.__file__).parent
 _CLASSES = {"4/4": 0, "2/4": 0, "2/2": 0, "3/4": 1, "3/2": 1, "6/8": 2, "9/8": 2, "12/8": 2, "5/4": 3}
-_TEMPO, _METRE = Setting(units=16, epochs=25), Setting(units=8, epochs=60, decay=2e-2)
+_TEMPO, _METRE = Setting(units=16, epochs=25, decay=2e-2), Setting(units=8, epochs=60, decay=2e-2)
+_COPIES, _STRIDE = 4, 2
+"""Versions of a piece at different tempi, and of how many candidates one is fitted (which ones is drawn)."""
 _RIGHT = 0.03
 _FARTHEST = 14
 
@@ -67,30 +70,45 @@ def add_dev(rows: Rows, dev: pathlib.Path) -> None:
 
 
 def parts(truth: list[dict]) -> np.ndarray:  # type: ignore[type-arg]
-    """Which part each piece is in: by style where made by rule, else by title (one tune may be there twice)."""
+    """Which part each piece is in: its half (0 or 1) if it has one, by style where made by rule, else by title."""
     styles = sorted({row["style"] for row in truth if _by_rule(row)})
     order = dict(zip(styles, np.random.default_rng(0).permutation(len(styles)), strict=True))
-    return np.array(
-        [(order[row["style"]] if _by_rule(row) else zlib.crc32(row["name"].encode())) % PARTS for row in truth]
-    )
+
+    def part(row: dict) -> int:  # type: ignore[type-arg]
+        if "half" in row:
+            return int(row["half"])
+        return int(order[row["style"]] if _by_rule(row) else zlib.crc32(row["name"].encode())) % PARTS
+
+    return np.array([part(row) for row in truth])
 
 
 def _by_rule(row: dict) -> bool:  # type: ignore[type-arg]
-    return not row["style"].startswith(("notation", "score", "freedoom", "five"))
+    return "half" not in row and not row["style"].startswith(("notation", "score", "freedoom", "five"))
+
+
+def seen(truth: list[dict], held: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Indices of the pieces that the model may see which tells part `held`: not that part, and not half `held % 2`."""
+    halved = np.array(["half" in row for row in truth])
+    part = parts(truth)
+    return np.flatnonzero(np.where(halved, part != held % 2, part != held))
 
 
 def fit_tempo(rows: Rows, chosen: np.ndarray) -> network.Network:
-    """The tempo model of the chosen pieces: each as it is, and once more slower or faster by up to 14 %."""
+    """The tempo model of the chosen pieces: each as it is, and three times slower or faster by up to 14 %."""
     rng = np.random.default_rng(1)
-    shifts = [0] * len(chosen) + rng.integers(-_FARTHEST, _FARTHEST + 1, len(chosen)).tolist()
-    chosen = np.tile(chosen, 2)
+    shifts = [0] * len(chosen) + rng.integers(-_FARTHEST, _FARTHEST + 1, len(chosen) * (_COPIES - 1)).tolist()
+    chosen = np.tile(chosen, _COPIES)
     bpm = np.array([rows.truth[i]["bpm"] for i in chosen]) * 2 ** (-np.array(shifts) / CELLS_AN_OCTAVE)
     right = (np.abs(np.log(tempo.BPM[None] / bpm[:, None])) < _RIGHT).astype(np.float32)
-    kept = right.any(1)
-    moved = [_moved(rows.periods[i], shift) for i, shift in zip(chosen, shifts, strict=True)]
-    inputs = np.stack([tempo.inputs(each) for each, keep in zip(moved, kept, strict=True) if keep])
+    kept, count = np.flatnonzero(right.any(1)), len(tempo.BPM) // _STRIDE
+    inputs = np.empty((len(kept), count, len(tempo.names())), np.float32)
+    told = np.empty((len(kept), count), np.float32)
+    for place, row in enumerate(kept):
+        first = int(rng.integers(_STRIDE))
+        inputs[place] = tempo.inputs(_moved(rows.periods[chosen[row]], shifts[row]))[first::_STRIDE][:count]
+        told[place] = right[row, first::_STRIDE][:count]
     weights = np.array([2.0 if rows.truth[i]["style"] == "freedoom" else 1.0 for i in chosen[kept]], np.float32)
-    return fit(inputs, right[kept], weights, _TEMPO)
+    return fit(inputs, told, weights, _TEMPO)
 
 
 def _moved(periods: Float32, cells: int) -> Float32:
@@ -121,12 +139,12 @@ def cross_validated(rows: Rows) -> tuple[np.ndarray, ...]:
     part, count = parts(rows.truth), len(rows.truth)
     bpm, share, told, belief = np.zeros(count), np.zeros(count), np.full(count, -1), np.zeros(count)
     for held in range(PARTS):
-        model = fit_tempo(rows, np.flatnonzero(part != held))
+        model = fit_tempo(rows, seen(rows.truth, held))
         for i in np.flatnonzero(part == held):
             found = tempo.estimate(rows.periods[i], rows.lags[i], model)
             bpm[i], share[i] = found.bpm, found.share
     for held in range(PARTS):
-        model = fit_metre(rows, np.flatnonzero(part != held), bpm)
+        model = fit_metre(rows, seen(rows.truth, held), bpm)
         for i in np.flatnonzero(part == held):
             shares = network.shares(model.scores(metre.inputs(rows.periods[i], bpm[i])))
             told[i], belief[i] = shares.argmax(), shares.max()
