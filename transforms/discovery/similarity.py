@@ -149,6 +149,10 @@ class Space:
     def _has_tags(self) -> bool:
         return self.spec.tag_weight > 0 and bool(self.tag_scale.any())
 
+    def counted(self, scores: Float32s) -> Float32s:
+        """Those of the scores that vectors depend on: all or none, float32 [n, tags] or [n, 0]."""
+        return scores if self._has_tags else scores[:, :0]
+
     def vectors(self, embeddings: Float32s, scores: Float32s) -> Float32s:
         """Vectors of unit length, each independent of the other rows: float32 [n, dimensions].
 

@@ -14,9 +14,11 @@ An object of `sets` says in `fitted` what its space and cells were fitted to: `s
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.formats.quantities import subject
 from transforms.table.snapshots import DataFile, Run
 
 NEIGHBOURS_TABLE = "neighbours"
@@ -55,6 +57,33 @@ def neighbours_without(rows: pa.Table, tracks: pa.Array) -> pa.Table:
     return kept.set_column(index, kept.schema.field(index), groups)
 
 
+def replaced_rows(earlier: pa.Table, new: pa.Table, kept: pa.Array) -> pa.Table:
+    """Rows of `neighbours` with those of some tracks replaced, in the order of the table.
+
+    Args:
+      earlier: all rows of a bucket, in the order of the table.
+      new: rows of tracks that have others now, in any order; a track without neighbours has one of the rank 0.
+      kept: the other tracks that keep their rows.
+    """
+    new = new.sort_by([("track_id", "ascending"), ("rank", "ascending")])
+    starts, sizes, ids = [], [], []
+    for rows, offset in ((earlier, 0), (new, len(earlier))):
+        runs = pc.run_end_encode(rows["track_id"].combine_chunks()) if len(rows) else None
+        own = pa.array([], pa.string()) if runs is None else runs.values
+        ends = np.zeros(0, np.int64) if runs is None else np.asarray(runs.run_ends).astype(np.int64)
+        firsts = np.concatenate([[0], ends])[: len(ends)]
+        is_used = np.asarray(pc.is_in(own, value_set=kept)) & ~np.asarray(pc.is_in(own, value_set=new["track_id"]))
+        if rows is new:
+            is_used = np.asarray(new["rank"].take(pa.array(firsts))) > 0
+        ids.append(own.filter(pa.array(is_used)))
+        starts.append(firsts[is_used] + offset)
+        sizes.append((ends - firsts)[is_used])
+    order = np.asarray(pc.sort_indices(pa.concat_arrays(ids)))
+    firsts, counts = (np.concatenate(parts)[order] for parts in (starts, sizes))
+    places = np.arange(counts.sum()) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
+    return pa.concat_tables([earlier, new.cast(earlier.schema)]).take(pa.array(places))
+
+
 def is_stale(run: Run) -> bool:
     """Whether the neighbours were computed from other rows than those of the snapshot."""
     return bool(run.neighbours) and run.neighbours["content_hash"] != run.content_hash
@@ -67,7 +96,7 @@ def neighbours_text(run: Run) -> str | None:
     record = run.neighbours
     text = f"neighbours of snapshot {record['snapshot']}"
     if is_stale(run):
-        text += f", stale: {record['added']} tracks were added and {record['removed']} removed since"
+        text += f", stale: {subject(record['added'], 'track')} added and {record['removed']} removed since"
     return text + ("" if record["index"] else "; the search index was removed by a takedown")
 
 

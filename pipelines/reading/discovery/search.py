@@ -21,6 +21,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.discovery.search.engine import SearchAnswer, search_tracks
 from transforms.discovery.search.scores import FORMULA
+from transforms.formats.quantities import quantity
 
 _SHOWN = ("rank", "track_id", "title", "artist", "score", "why")
 
@@ -67,7 +68,7 @@ def _contribution(one: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(found: SearchAnswer, rows: list[list[Any]]) -> list[str]:
     lines = word_lines(found.matches, found.unmatched)
-    lines += [f"{one.label}: {one.left} of {found.tracks} tracks left" for one in found.filters]
+    lines += [f"{one.label}: {one.left} of {quantity(found.tracks, 'track')} left" for one in found.filters]
     if found.emptied_by is not None:
         return [*lines, f"nothing is found: {found.emptied_by}"]
     if found.hits and not found.hits[0].contributions:
