@@ -190,14 +190,23 @@ def _write(bucket: int, settings: NeighbourSettings, damped: Iterable[Done]) -> 
     redone = [redone_rows(job, bucket, model_of(job).groups) for job in settings.jobs]
     again = pa.concat_tables([rows.select(NEIGHBOURS.names) for rows in redone])
     snapshot = opened_snapshot(settings.known.root, settings.jobs[0].snapshot)
+    before = snapshot.manifest.bucket_files(NEIGHBOURS_TABLE, bucket)
+    if not again.num_rows and before and _is_same(settings, snapshot, bucket):
+        return NeighbourFile(before[0], True)
     earlier = snapshot.scan(NEIGHBOURS_TABLE, bucket=bucket).select(NEIGHBOURS.names).cast(NEIGHBOURS)
     rows = replaced_rows(earlier, again, _kept_ids(settings, snapshot, bucket))
-    if not again.num_rows and rows.num_rows and rows.num_rows == earlier.num_rows:
-        (file,) = snapshot.manifest.bucket_files(NEIGHBOURS_TABLE, bucket)
-        return NeighbourFile(file, True)
     if not rows.num_rows:
         return NeighbourFile(None, False)
     return NeighbourFile(write_table_file(settings.known, bucket, NEIGHBOURS_TABLE, rows, settings.run_id), False)
+
+
+def _is_same(settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int) -> bool:
+    """Whether the earlier index has all sets, and a bucket's tracks are in them as they are."""
+    sets = [one["embedding_id"] for one in snapshot.manifest.run.neighbours.get("sets", ())]
+    if [job.embedding_id for job in settings.jobs if job.base is not None] != sets:
+        return False
+    facts = [assign_bucket(job, bucket) for job in settings.jobs]  # reads what it has written
+    return not any(one[name] for one in facts for name in ("tracks_added", "tracks_changed", "tracks_removed"))
 
 
 def _kept_ids(settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int) -> pa.Array:

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.formats.quantities import subject
 from transforms.table.snapshots import DataFile, Run
 
 NEIGHBOURS_TABLE = "neighbours"
@@ -62,26 +62,30 @@ def replaced_rows(earlier: pa.Table, new: pa.Table, kept: pa.Array) -> pa.Table:
 
     Args:
       earlier: all rows of a bucket, in the order of the table.
-      new: rows of tracks that have others now, in any order; a track without neighbours has one of the rank 0.
+      new: rows of tracks that have others now. Those of a track are together and by rank; a track without neighbours
+        has one of the rank 0.
       kept: the other tracks that keep their rows.
     """
-    new = new.sort_by([("track_id", "ascending"), ("rank", "ascending")])
-    starts, sizes, ids = [], [], []
-    for rows, offset in ((earlier, 0), (new, len(earlier))):
-        runs = pc.run_end_encode(rows["track_id"].combine_chunks()) if len(rows) else None
-        own = pa.array([], pa.string()) if runs is None else runs.values
-        ends = np.zeros(0, np.int64) if runs is None else np.asarray(runs.run_ends).astype(np.int64)
-        firsts = np.concatenate([[0], ends])[: len(ends)]
-        is_used = np.asarray(pc.is_in(own, value_set=kept)) & ~np.asarray(pc.is_in(own, value_set=new["track_id"]))
-        if rows is new:
-            is_used = np.asarray(new["rank"].take(pa.array(firsts))) > 0
-        ids.append(own.filter(pa.array(is_used)))
-        starts.append(firsts[is_used] + offset)
-        sizes.append((ends - firsts)[is_used])
-    order = np.asarray(pc.sort_indices(pa.concat_arrays(ids)))
-    firsts, counts = (np.concatenate(parts)[order] for parts in (starts, sizes))
-    places = np.arange(counts.sum()) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
-    return pa.concat_tables([earlier, new.cast(earlier.schema)]).take(pa.array(places))
+    again = pc.unique(new["track_id"])
+    new = new.filter(pc.greater(new["rank"], 0)).cast(earlier.schema)
+    ids, firsts, sizes = _runs(earlier)
+    stays = np.asarray(pc.is_in(ids, value_set=kept)) & ~np.asarray(pc.is_in(ids, value_set=again))
+    own, new_firsts, new_sizes = _runs(new)
+    order = np.asarray(pc.sort_indices(pa.concat_arrays([ids.filter(pa.array(stays)), own])))
+    starts = np.concatenate([firsts[stays], len(earlier) + new_firsts])[order]
+    counts = np.concatenate([sizes[stays], new_sizes])[order]
+    places = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    return pa.concat_tables([earlier, new]).take(pa.array(places))
+
+
+def _runs(rows: pa.Table) -> tuple[pa.Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Tracks whose rows are together: id, first row and number of rows of each."""
+    if not len(rows):
+        return pa.array([], pa.string()), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    found = pc.run_end_encode(rows["track_id"].combine_chunks())
+    ends = np.asarray(found.run_ends).astype(np.int64)
+    firsts = np.concatenate([[0], ends[:-1]])
+    return found.values, firsts, ends - firsts
 
 
 def is_stale(run: Run) -> bool:
@@ -96,7 +100,8 @@ def neighbours_text(run: Run) -> str | None:
     record = run.neighbours
     text = f"neighbours of snapshot {record['snapshot']}"
     if is_stale(run):
-        text += f", stale: {subject(record['added'], 'track')} added and {record['removed']} removed since"
+        words = "track was" if record["added"] == 1 else "tracks were"
+        text += f", stale: {record['added']} {words} added and {record['removed']} removed since"
     return text + ("" if record["index"] else "; the search index was removed by a takedown")
 
 

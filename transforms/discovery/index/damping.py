@@ -18,8 +18,10 @@ from transforms.discovery.index.manifest import IndexFile
 from transforms.discovery.index.pieces import fixed_lists, lists_of, read_facts, read_piece, write_pieces
 from transforms.discovery.index.ranking import (
     DENSITY_UNITS,
+    EarlierCandidates,
     Groups,
     densities_of,
+    has_stirred,
     kept,
 )
 from transforms.discovery.index.row_numbers import RowValues, group_and_place
@@ -46,8 +48,10 @@ def damp_group(job: NeighbourJob, group: int, size: int) -> tuple[IndexFile, Map
     path, url = job.group_path(group, "candidates"), job.part("damped", group)
     if storage.exists(url):
         return IndexFile.of(path, storage.read_bytes(job.url(path)), size), read_facts(url)
-    groups, ranked = Groups(job), read_piece(job.part("ranked", group), 0)
-    keys, before = lists_of(ranked["keys"]), lists_of(ranked["before"])
+    groups = Groups(job)
+    if (is_untouched := groups.is_untouched(group)) and not any(has_stirred(job, n) for n in groups.near_groups(group)):
+        return _kept_file(groups, group, size)
+    keys, before = _candidates(groups, group, is_untouched=is_untouched)
     chosen = _chosen(groups, group, keys[:, : kept(job)])
     taken = candidate_rows(_taken(keys, chosen))
     is_new = groups.moves(group).origins < 0
@@ -60,13 +64,37 @@ def damp_group(job: NeighbourJob, group: int, size: int) -> tuple[IndexFile, Map
     data = _to_bytes(job, group, keys, chosen, near, twins)
     storage.ensure(job.url(path), data)
     facts = {"tracks_damped": len(places)}
-    buckets = opened_snapshot(job.root, job.snapshot).buckets
     lonely = track_ids.take(pa.array(places[(taken[places] < 0).all(1)]))
     rows = pa.concat_tables([rows, _without_neighbours(lonely, rows.schema)])
     tracks = rows["track_id"].combine_chunks().dictionary_encode()
+    buckets = _buckets(job)
     numbers = group_numbers(tracks.dictionary.to_pylist(), buckets)[np.asarray(tracks.indices)]
     write_pieces(url, rows, numbers, buckets, facts)
     return IndexFile.of(path, data, size), facts
+
+
+def _kept_file(groups: Groups, group: int, size: int) -> tuple[IndexFile, Mapping[str, int]]:
+    """Copies the candidates of a group of which neither these nor any of their densities changed."""
+    job, base, facts = groups.job, groups.base, {"tracks_damped": 0}
+    assert base is not None
+    path, data = job.group_path(group, "candidates"), storage.read_bytes(job.url(base.candidates[group].path))
+    storage.ensure(job.url(path), data)
+    rows, buckets = _neighbour_rows(groups, group, np.zeros(0, np.int64), np.zeros((0, 0), np.int64)), _buckets(job)
+    write_pieces(job.part("damped", group), rows, np.zeros(0, np.int64), buckets, facts)
+    return IndexFile.of(path, data, size), facts
+
+
+def _candidates(groups: Groups, group: int, *, is_untouched: bool) -> tuple[Int64s, Int64s]:
+    """Keys of the candidates, and the rows of the earlier neighbours, see `rank_group`."""
+    if is_untouched:
+        earlier = EarlierCandidates(groups, group)
+        return earlier.keys, earlier.before
+    ranked = read_piece(groups.job.part("ranked", group), 0)
+    return lists_of(ranked["keys"]), lists_of(ranked["before"])
+
+
+def _buckets(job: NeighbourJob) -> int:
+    return opened_snapshot(job.root, job.snapshot).buckets
 
 
 def _earlier_neighbours(groups: Groups, group: int) -> tuple[Float32s, npt.NDArray[np.bool_]]:
@@ -74,8 +102,7 @@ def _earlier_neighbours(groups: Groups, group: int) -> tuple[Float32s, npt.NDArr
     origins = groups.moves(group).origins
     near, twins = np.full((len(origins), groups.job.neighbours), np.nan, np.float32), np.zeros(len(origins), bool)
     if groups.base is not None:
-        url, own = groups.job.url(groups.base.candidates[group].path), np.flatnonzero(origins >= 0)
-        rows = read_piece(url, 0, ["similarity", "has_duplicate"])
+        rows, own = groups.base_piece(group, ["similarity", "has_duplicate"]), np.flatnonzero(origins >= 0)
         near[own] = lists_of(rows["similarity"])[origins[own]]
         twins[own] = np.asarray(rows["has_duplicate"])[origins[own]]
     return near, twins

@@ -3,6 +3,7 @@
 import collections
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -40,8 +41,7 @@ DENSITY_UNITS = math.lcm(*range(1, DENSITY + 1))
 """Multiplied by this, the mean of at most `DENSITY` whole numbers is a whole number."""
 
 _KEPT = 256
-"""Groups or cells of which small values stay in memory."""
-
+"""Groups of which small values stay in memory."""
 
 _KEPT_BYTES = 128 << 20
 """Bytes of vectors on the grid that stay in memory."""
@@ -100,6 +100,11 @@ class Groups:
         """Whether no cell from which candidates of a group's tracks come has other tracks than before."""
         return self.base is not None and not any(self.moves(one).changed for one in self.near_groups(group))
 
+    def base_piece(self, group: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """What the earlier index says of the candidates of a group; there must be one."""
+        assert self.base is not None
+        return read_piece(self.job.url(self.base.candidates[group].path), 0, columns)
+
     def rows(self, cell: int) -> Int64s:
         """Rows of the tracks of a cell."""
         number, places = self.cell(cell)
@@ -152,21 +157,25 @@ class Groups:
 
 
 class _KeptVectors:
-    """Vectors of the cells that were used last."""
+    """Vectors of the cells that were used last; threads share them."""
 
     def __init__(self) -> None:
         self._cells: collections.OrderedDict[int, Float32s] = collections.OrderedDict()
-        self._bytes = 0
+        self._bytes, self._lock = 0, threading.Lock()
 
     def of(self, cell: int, read: Callable[[], Float32s]) -> Float32s:
         """Those of a cell, read where they are not in memory."""
-        found = self._cells.pop(cell, None)
-        if found is None:
-            found = read()
-            self._bytes += found.nbytes
-        self._cells[cell] = found
-        while self._bytes > _KEPT_BYTES and len(self._cells) > 1:
-            self._bytes -= self._cells.popitem(last=False)[1].nbytes
+        with self._lock:
+            found = self._cells.get(cell)
+            if found is not None:
+                self._cells.move_to_end(cell)
+                return found
+        found = read()
+        with self._lock:
+            if self._cells.setdefault(cell, found) is found:
+                self._bytes += found.nbytes
+            while self._bytes > _KEPT_BYTES and len(self._cells) > 1:
+                self._bytes -= self._cells.popitem(last=False)[1].nbytes
         return found
 
 
@@ -175,7 +184,7 @@ def _kept_vectors(job: NeighbourJob) -> _KeptVectors:
     return _KeptVectors()
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=4 * _KEPT)
 def _near_cells(job: NeighbourJob, cell: int) -> list[int]:
     grid = model_of(job).grid
     return probed_cells(grid @ grid[cell], job.probes).tolist()
@@ -190,7 +199,7 @@ def rank_group(job: NeighbourJob, group: int) -> Mapping[str, int]:
     """Writes the candidates of a group's tracks, as keys, the best first; and in another file their densities.
 
     `keys` are of as many candidates as `kept` says, and of up to `SPARE` further ones. `before` are the rows of the
-    neighbours in the earlier index, see `EarlierCandidates`.
+    neighbours in the earlier index, see `EarlierCandidates`. If no candidate changed, neither is written.
 
     Returns:
       `cells_same`: cells none of whose candidates changed; `cells_updated`: the others. `tracks_compared`: tracks that
@@ -200,6 +209,12 @@ def rank_group(job: NeighbourJob, group: int) -> Mapping[str, int]:
     if storage.exists(url):
         return read_facts(url)
     groups, facts = Groups(job), dict.fromkeys(("cells_same", "cells_updated", "tracks_compared", "tracks_merged"), 0)
+    if groups.is_untouched(group):
+        facts["cells_same"] = sum(groups.size([cell]) > 0 for cell in groups.cells(group))
+        density = groups.base_piece(group, ["density"])["density"]
+        write_pieces(job.part("density", group), pa.table({"density": density}), None, 1, {"stirred": 0})
+        write_pieces(url, pa.table({}), None, 1, facts)
+        return facts
     earlier = EarlierCandidates(groups, group)
     keys = earlier.keys.copy()
     for cell in groups.cells(group):
@@ -252,7 +267,7 @@ class EarlierCandidates:
         self.density, self.lengths = np.zeros(len(origins), np.int64), np.full(len(origins), -1)
         if groups.base is None:
             return
-        rows = read_piece(job.url(groups.base.candidates[group].path), 0)
+        rows = groups.base_piece(group, ["keys", "density", "chosen"])
         own = np.flatnonzero(origins >= 0)
         keys, chosen = (lists_of(rows[name])[origins[own]] for name in ("keys", "chosen"))
         self.keys[own], self.lengths[own] = groups.moved_keys(group, keys), lengths(keys)
