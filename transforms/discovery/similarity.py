@@ -189,6 +189,20 @@ def similarities(vectors: Float32s, others: Float32s) -> Float32s:
     return rounded
 
 
+def stored_similarities(vectors: npt.NDArray[np.float16], others: npt.NDArray[np.float16]) -> Float32s:
+    """`similarities` of pairs of rows as an index stores them, to the bit and faster: float32 [n].
+
+    A product of two float16 values has at most 22 digits, so float32 holds it exactly.
+
+    Args:
+      vectors, others: float16 [n, d].
+    """
+    products = vectors.astype(np.float32)
+    products *= others.astype(np.float32)
+    rounded: Float32s = np.round(products.astype(np.float64).sum(-1), 6).astype(np.float32)
+    return rounded
+
+
 def _centre_and_scale(
     spec: SimilaritySpec, embeddings: Float32s
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

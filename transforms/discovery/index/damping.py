@@ -25,13 +25,14 @@ from transforms.discovery.index.ranking import (
     kept,
 )
 from transforms.discovery.index.row_numbers import RowValues, group_and_place
-from transforms.discovery.similarity import Float32s, similarities
+from transforms.discovery.similarity import Float32s, stored_similarities
 from transforms.formats.arrow import group_numbers
 
 DAMPING = 0.25
 """Share of a neighbour's density that is taken off its similarity. `docs/quality.md` has the figures."""
 
-_PAIRS = 1_024
+_PAIRS = 256
+"""Pairs that are compared at once: more would not fit into the caches of a core."""
 
 
 def damp_group(job: NeighbourJob, group: int, size: int) -> tuple[IndexFile, Mapping[str, int]]:
@@ -176,8 +177,7 @@ def _similarities(groups: Groups, own: IndexGroup, track: Int64s, rows: Int64s) 
     for number, at, places in groups.by_group(rows):
         for start in range(0, len(at), _PAIRS):
             part, other = at[start : start + _PAIRS], places[start : start + _PAIRS]
-            pair = own.vectors[track[part]], groups.group(number).vectors[other]
-            found[part] = similarities(*(vectors.astype(np.float32) for vectors in pair))
+            found[part] = stored_similarities(own.vectors[track[part]], groups.group(number).vectors[other])
     return found
 
 
