@@ -263,8 +263,8 @@ def _count(counts: Sequence[npt.NDArray[np.int32]], rows: Int64s) -> None:
     groups, places = group_and_place(rows)
     order = np.argsort(groups, kind="stable")
     found, firsts = np.unique(groups[order], return_index=True)
-    for group, own in zip(found.tolist(), np.split(places[order], firsts[1:]), strict=True):
-        counts[group] += np.bincount(own, minlength=len(counts[group])).astype(np.int32)
+    for group, start, stop in zip(found.tolist(), firsts, np.append(firsts, len(rows))[1:], strict=True):
+        counts[group] += np.bincount(places[order[start:stop]], minlength=len(counts[group])).astype(np.int32)
 
 
 def _hubness(counts: npt.NDArray[np.int32]) -> dict[str, float]:
