@@ -254,11 +254,11 @@ def occurrences(job: NeighbourJob, sizes: Sequence[int]) -> dict[str, Any]:
         for name, own in (("damped", _taken(keys, chosen)), ("undamped", keys[:, : job.neighbours])):
             _count(counts[name], candidate_rows(own[own != NO_CANDIDATE]))
         duplicates += int(np.asarray(piece["has_duplicate"]).sum())
-    found = {name: _hubness(np.concatenate(count) if count else np.zeros(0)) for name, count in counts.items()}
+    found = {name: _hubness(np.concatenate([np.zeros(0, np.int32), *count])) for name, count in counts.items()}
     return {**found, "duplicates": duplicates}
 
 
-def _count(counts: Sequence[npt.NDArray[np.int32]], rows: Int64s) -> None:
+def _count(counts: list[npt.NDArray[np.int32]], rows: Int64s) -> None:
     """Adds 1 for each row."""
     groups, places = group_and_place(rows)
     order = np.argsort(groups, kind="stable")

@@ -187,7 +187,8 @@ def _kept_vectors(job: NeighbourJob) -> _KeptVectors:
 @functools.lru_cache(maxsize=4 * _KEPT)
 def _near_cells(job: NeighbourJob, cell: int) -> list[int]:
     grid = model_of(job).grid
-    return probed_cells(grid @ grid[cell], job.probes).tolist()
+    found: list[int] = probed_cells(grid @ grid[cell], job.probes).tolist()
+    return found
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -315,4 +316,5 @@ def _density(keys: Int64s) -> Int64s:
     """Mean product of each track with its best candidates, in units of 1 / `DENSITY_UNITS`; 0 if it has none."""
     first = keys[:, :DENSITY]
     sums, counts = np.where(first == NO_CANDIDATE, 0, products_of(first)).sum(1), lengths(first)
-    return sums * (DENSITY_UNITS // np.maximum(counts, 1))
+    found: Int64s = sums * (DENSITY_UNITS // np.maximum(counts, 1))
+    return found
