@@ -73,7 +73,10 @@ def steps_of(walk: Walk) -> dict[str, float]:
 
 
 def walk_figures(before: SnapshotReader, after: SnapshotReader, pairs: list[tuple[str, str]]) -> Iterator[dict]:
-    """Figures of walks between pairs of tracks, along the arc and along mutual neighbours."""
+    """Figures of walks between pairs of tracks, along the arc and along mutual neighbours.
+
+    Those of the index are what `path` does; the graph that the others use is read once.
+    """
     start = time.process_time()
     graph = NeighbourGraph.of(after)
     assert graph is not None
@@ -83,6 +86,7 @@ def walk_figures(before: SnapshotReader, after: SnapshotReader, pairs: list[tupl
     ways: dict[str, Callable[[str, str, int], Walk]] = {
         "arc": lambda first, last, between: find_walk(before, first, last, between),
         "neighbours": lambda first, last, between: find_walk(after, first, last, between, lambda _: graph),
+        "neighbours, from the index": lambda first, last, between: find_walk(after, first, last, between),
     }
     for between, (name, walk) in itertools.product(BETWEEN, ways.items()):
         start = time.process_time()

@@ -275,8 +275,12 @@ def measured_job() -> Iterator[dict]:
         watcher.join()
 
 
-def job_figures(tracks: int, share: float) -> Iterator[dict]:
-    """Seconds, memory and recall of the table of neighbours, without Beam; the start of the index; and a change."""
+def job_figures(tracks: int, share: float, batch: float) -> Iterator[dict]:
+    """Seconds, memory and recall of the table of neighbours, without Beam; the start of the index; and changes.
+
+    The first change is at random: a third of the share each is added, gets other vectors, or is removed. The second one
+    adds a batch of tracks in as few clusters as such a number of tracks has.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root, centres = str(Path(folder, "table")), centres_of(tracks)
         vectors = np.concatenate(list(clustered(tracks, 3, centres)))
@@ -291,8 +295,13 @@ def job_figures(tracks: int, share: float) -> Iterator[dict]:
         vectors = np.concatenate([vectors[kept], *clustered(count, 6, centres)])
         names = [names[row] for row in kept] + [f"track-{tracks + row:09d}" for row in range(count)]
         published(root, names, vectors, {"added": count, "removed": count, "tagged": 2 * count})
-        del vectors
         yield {"system": "neighbours after changes", "changed_share": share, **_job(root)}
+        count = max(1, round(tracks * batch))
+        vectors = np.concatenate([vectors, *clustered(count, 7, centres[: max(1, round(len(centres) * batch))])])
+        names += [f"track-{2 * tracks + row:09d}" for row in range(count)]
+        published(root, names, vectors, {"added": count, "removed": 0, "tagged": count})
+        del vectors
+        yield {"system": "neighbours after a batch", "changed_share": batch, **_job(root)}
         yield {"system": "neighbours in full after changes", **_job(root, refit=True)}
 
 
@@ -339,13 +348,14 @@ def main() -> None:
     parser.add_argument("--probes", type=int, nargs="+", default=[PROBES, 48])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["index", "faiss"], help="what is measured")
     parser.add_argument("--changed", type=float, default=0.01, metavar="SHARE", help="of the tracks, for `job`")
+    parser.add_argument("--batch", type=float, default=0.001, metavar="SHARE", help="new tracks of few clusters")
     args = parser.parse_args()
     print(json.dumps({"tracks": args.tracks, "machine": describe_machine()}))
     with threadpool_limits(1, "blas"):
         if {*args.parts} - {"job"}:
             compare(args)
         if "job" in args.parts:
-            for figures in job_figures(args.tracks, args.changed):
+            for figures in job_figures(args.tracks, args.changed, args.batch):
                 print(json.dumps(figures), flush=True)
 
 

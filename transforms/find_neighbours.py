@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.discovery.index.assigning import assign_bucket, gather_group, split_base
@@ -24,7 +23,7 @@ from transforms.formats.sealing import sealed_bytes
 from transforms.schemas.tables import NEIGHBOURS
 from transforms.sum_work import add_to_counters
 from transforms.table.layout import index_path
-from transforms.table.neighbours import NEIGHBOURS_TABLE
+from transforms.table.neighbours import NEIGHBOURS_TABLE, replaced_rows
 from transforms.table.reader import SnapshotReader
 from transforms.table.snapshots import DataFile
 from transforms.tagging.bucket_files import write_table_file
@@ -160,12 +159,12 @@ def _gather(item: tuple[NeighbourJob, int], assigned: Iterable[Done]) -> Done:
 
 def _rank(item: tuple[NeighbourJob, int], gathered: Iterable[Done]) -> Done:
     job, group = item
-    return _counted(Done(job.number, group, (), rank_group(job, group, _sizes(job, gathered))))
+    return _counted(Done(job.number, group, (), rank_group(job, group)))
 
 
 def _damp(item: tuple[NeighbourJob, int], gathered: Iterable[Done], ranked: Iterable[Done]) -> Done:
     job, group = item
-    file, facts = damp_group(job, group, _sizes(job, gathered))
+    file, facts = damp_group(job, group, _sizes(job, gathered)[group])
     return _counted(Done(job.number, group, (file,), facts))
 
 
@@ -190,28 +189,31 @@ def _write(bucket: int, settings: NeighbourSettings, damped: Iterable[Done]) -> 
     """Writes a bucket's file of `neighbours`, or keeps that of the snapshot if all its rows stay."""
     redone = [redone_rows(job, bucket, model_of(job).groups) for job in settings.jobs]
     again = pa.concat_tables([rows.select(NEIGHBOURS.names) for rows in redone])
-    new = again.filter(pc.greater(again["rank"], 0)).cast(NEIGHBOURS)
     snapshot = opened_snapshot(settings.known.root, settings.jobs[0].snapshot)
-    earlier = snapshot.scan(NEIGHBOURS_TABLE, bucket=bucket)
-    old = _kept_rows(settings, snapshot, bucket, earlier, again["track_id"])
-    if not again.num_rows and old.num_rows and old.num_rows == earlier.num_rows:
-        (file,) = snapshot.manifest.bucket_files(NEIGHBOURS_TABLE, bucket)
-        return NeighbourFile(file, True)
-    rows = pa.concat_tables([old, new]).sort_by([("track_id", "ascending"), ("rank", "ascending")])
+    before = snapshot.manifest.bucket_files(NEIGHBOURS_TABLE, bucket)
+    if not again.num_rows and before and _is_same(settings, snapshot, bucket):
+        return NeighbourFile(before[0], True)
+    earlier = snapshot.scan(NEIGHBOURS_TABLE, bucket=bucket).select(NEIGHBOURS.names).cast(NEIGHBOURS)
+    rows = replaced_rows(earlier, again, _kept_ids(settings, snapshot, bucket))
     if not rows.num_rows:
         return NeighbourFile(None, False)
     return NeighbourFile(write_table_file(settings.known, bucket, NEIGHBOURS_TABLE, rows, settings.run_id), False)
 
 
-def _kept_rows(
-    settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int, earlier: pa.Table, again: pa.ChunkedArray
-) -> pa.Table:
-    """The earlier rows of tracks that still have an embedding of an earlier index, and whose neighbours stay."""
+def _is_same(settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int) -> bool:
+    """Whether the earlier index has all sets, and a bucket's tracks are in them as they are."""
+    sets = [one["embedding_id"] for one in snapshot.manifest.run.neighbours.get("sets", ())]
+    if [job.embedding_id for job in settings.jobs if job.base is not None] != sets:
+        return False
+    facts = [assign_bucket(job, bucket) for job in settings.jobs]  # reads what it has written
+    return not any(one[name] for one in facts for name in ("tracks_added", "tracks_changed", "tracks_removed"))
+
+
+def _kept_ids(settings: NeighbourSettings, snapshot: SnapshotReader, bucket: int) -> pa.Array:
+    """Tracks whose earlier rows stay unless there are new ones: they have an embedding of an earlier index."""
     bases = [job.embedding_id for job in settings.jobs if job.base is not None]
     ids = [snapshot.scan("embeddings", ["track_id"], bucket=bucket, embedding_id=one)["track_id"] for one in bases]
-    own = pa.chunked_array([chunk for one in ids for chunk in one.chunks], pa.string())
-    kept = pc.and_not(pc.is_in(earlier["track_id"], value_set=own), pc.is_in(earlier["track_id"], value_set=again))
-    return earlier.filter(kept).select(NEIGHBOURS.names).cast(NEIGHBOURS)
+    return pa.chunked_array([chunk for one in ids for chunk in one.chunks], pa.string()).combine_chunks()
 
 
 def _record(

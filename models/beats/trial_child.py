@@ -28,7 +28,7 @@ _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 _NOISE_S = 31.0
 
 
-def tried(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
+def beats_heard(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
     """What running a network shows: its batch, and on how many patterns of drums it is right.
 
     Raises:
@@ -126,7 +126,7 @@ def _nothing_heard(logits: list[tuple[np.ndarray, np.ndarray]]) -> str:
 
 def _answer(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
     try:
-        return tried(onnx, given, ends)
+        return beats_heard(onnx, given, ends)
     except BundleError as error:
         return {"refused": str(error)}
     except MemoryError:

@@ -24,6 +24,7 @@ from transforms.discovery.playlists.pool import artist_columns, artist_keys
 from transforms.discovery.search.scores import ScoreReader
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
 from transforms.formats.documents import parse_yaml
+from transforms.formats.quantities import quantity
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
 LEAST_KNOWN_TRACKS = 5
@@ -137,8 +138,8 @@ def listening_profile(
     ids = rows[TRACK_ID].to_pylist()
     if len(ids) < LEAST_KNOWN_TRACKS:
         raise DiscoveryError(
-            f"snapshot {snapshot.manifest.number} has {len(ids)} of the {len(history)} tracks: a profile needs at "
-            f"least {LEAST_KNOWN_TRACKS}"
+            f"snapshot {snapshot.manifest.number} has {len(ids)} of the {quantity(len(history), 'track')}: a profile "
+            f"needs at least {LEAST_KNOWN_TRACKS}"
         )
     found = ScoreReader(snapshot, [Term(tag, (tag,)) for tag in tags]).read(ids, None)
     mean, deviation, shares = catalog_moments(snapshot, tags)

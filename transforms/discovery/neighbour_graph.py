@@ -108,7 +108,7 @@ class NeighbourGraph:
                 break
         if not np.isfinite(cost[end]):
             return None
-        walk: list[str] = self.track_ids.take(pa.array(_back(layers, end))).to_pylist()
+        walk: list[str] = self.track_ids.take(pa.array(walk_back(layers, end))).to_pylist()
         return walk
 
     def _steps_to(self, end: int, most: int, closed: npt.NDArray[np.bool_]) -> Int64s:
@@ -151,12 +151,17 @@ def _pair_keys(rows: pa.Table, ids: pa.Array) -> tuple[Int64s, npt.NDArray[np.fl
         for name in (TRACK_ID, "neighbour_id")
     )
     has = other >= 0
-    angles = np.arccos(np.clip(np.asarray(rows["similarity"], np.float64), -1, 1))
     keys = np.minimum(own, other) * len(ids) + np.maximum(own, other)
-    return keys[has], np.square(angles).astype(np.float32)[has]
+    return keys[has], squared_angles(np.asarray(rows["similarity"]))[has]
 
 
-def _back(layers: list[tuple[Int64s, Int64s]], end: int) -> list[int]:
+def squared_angles(near: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Squared angles of pairs by their similarities: float32 [n]."""
+    angles = np.arccos(np.clip(near.astype(np.float64), -1, 1))
+    return np.square(angles).astype(np.float32)
+
+
+def walk_back(layers: list[tuple[Int64s, Int64s]], end: int) -> list[int]:
     """The walk, from the tracks that each step reached and the tracks that it came from."""
     found = [end]
     while layers:

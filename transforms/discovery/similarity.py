@@ -149,6 +149,10 @@ class Space:
     def _has_tags(self) -> bool:
         return self.spec.tag_weight > 0 and bool(self.tag_scale.any())
 
+    def counted(self, scores: Float32s) -> Float32s:
+        """Those of the scores that vectors depend on: all or none, float32 [n, tags] or [n, 0]."""
+        return scores if self._has_tags else scores[:, :0]
+
     def vectors(self, embeddings: Float32s, scores: Float32s) -> Float32s:
         """Vectors of unit length, each independent of the other rows: float32 [n, dimensions].
 
@@ -198,6 +202,20 @@ def shown_similarities(values: npt.ArrayLike) -> Float32s:
 def shown_similarity(value: float) -> float:
     """One of `shown_similarities`."""
     return min(max(value, -1.0), 1.0)
+
+
+def stored_similarities(vectors: npt.NDArray[np.float16], others: npt.NDArray[np.float16]) -> Float32s:
+    """`similarities` of pairs of rows as an index stores them, to the bit and faster: float32 [n].
+
+    A product of two float16 values has at most 22 digits, so float32 holds it exactly.
+
+    Args:
+      vectors, others: float16 [n, d].
+    """
+    products = vectors.astype(np.float32)
+    products *= others.astype(np.float32)
+    rounded: Float32s = np.round(products.astype(np.float64).sum(-1), 6).astype(np.float32)
+    return rounded
 
 
 def _centre_and_scale(

@@ -125,8 +125,11 @@ def _values(
 ) -> TrackValues:
     columns = ["track_id", "embedding"]
     rows = snapshot.scan("embeddings", columns, track_ids=track_ids, bucket=bucket, embedding_id=embedding_id)
-    rows = rows.combine_chunks().sort_by("track_id")
+    rows = rows.combine_chunks()
     ids = pa.array([], pa.string()) if not len(rows) else rows["track_id"].combine_chunks()
+    if not (pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py() if len(ids) > 1 else True):  # only files have an order
+        rows = rows.sort_by("track_id")
+        ids = rows["track_id"].combine_chunks()
     flat = np.asarray(rows["embedding"].combine_chunks().flatten()) if len(rows) else np.zeros(0, np.float32)
     embeddings = flat.reshape(len(ids), -1) if len(ids) else np.zeros((0, 0), np.float32)
     scores = np.zeros((len(ids), len(tags)), np.float32)

@@ -12,13 +12,14 @@ Both ways, versions of a title count as one track, and so do near-duplicates of 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.discovery.index.duplicates import near_duplicates
+from transforms.discovery.indexed_graph import IndexedGraph
 from transforms.discovery.neighbour_graph import NeighbourGraph
 from transforms.discovery.playlists.duplicates import recording_keys
 from transforms.discovery.playlists.making import duration, track_facts
@@ -80,12 +81,13 @@ def find_walk(
     first: str,
     last: str,
     between: int,
-    graph: Callable[[SnapshotReader], NeighbourGraph | None] = NeighbourGraph.of,
+    graph: Callable[[SnapshotReader], "Graph | None"] | None = None,
 ) -> Walk:
     """The walk with at most `between` tracks between both; fewer, if more would not make its steps smaller.
 
     Args:
-      graph: returns the graph of the snapshot, for callers that keep it.
+      graph: returns the graph of the snapshot, for callers that keep it. By default, the walk reads that of the search
+        index, or the table `neighbours` if the index was made from other rows or is not on a local disk.
 
     Raises:
       DiscoveryError: a track is not in the snapshot, both are the same, or they cannot be compared.
@@ -96,16 +98,22 @@ def find_walk(
     if between < 1:
         raise DiscoveryError(f"{between} tracks between: give at least 1")
     known = vectors_of_seeds(snapshot, [first, last])
-    neighbours = graph(snapshot)
+    neighbours = (IndexedGraph.of(known) or NeighbourGraph.of(snapshot)) if graph is None else graph(snapshot)
     tracks = None if neighbours is None else _among_neighbours(neighbours, known, first, last, between)
     found = tracks or [first, *_along_arc(known, first, last, between), last]
     facts = track_facts(snapshot, found)
     return Walk(tuple(_explained(snapshot, found, known.of(found), facts)), tracks is not None)
 
 
-def _among_neighbours(
-    graph: NeighbourGraph, known: TrackVectors, first: str, last: str, between: int
-) -> list[str] | None:
+class Graph(Protocol):
+    """A graph of mutual neighbours."""
+
+    def walk(self, first: str, last: str, most_steps: int, without: Collection[str] = ()) -> list[str] | None:
+        """See `NeighbourGraph.walk`."""
+        ...
+
+
+def _among_neighbours(graph: Graph, known: TrackVectors, first: str, last: str, between: int) -> list[str] | None:
     """The tracks of a walk of mutual neighbours; None if there is none."""
     without: set[str] = set()
     while (tracks := graph.walk(first, last, between + 1, without)) is not None:

@@ -14,6 +14,8 @@ An object of `sets` says in `fitted` what its space and cells were fitted to: `s
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,6 +57,37 @@ def neighbours_without(rows: pa.Table, tracks: pa.Array) -> pa.Table:
     return kept.set_column(index, kept.schema.field(index), groups)
 
 
+def replaced_rows(earlier: pa.Table, new: pa.Table, kept: pa.Array) -> pa.Table:
+    """Rows of `neighbours` with those of some tracks replaced, in the order of the table.
+
+    Args:
+      earlier: all rows of a bucket, in the order of the table.
+      new: rows of tracks that have others now. Those of a track are together and by rank; a track without neighbours
+        has one of the rank 0.
+      kept: the other tracks that keep their rows.
+    """
+    again = pc.unique(new["track_id"])
+    new = new.filter(pc.greater(new["rank"], 0)).cast(earlier.schema)
+    ids, firsts, sizes = _runs(earlier)
+    stays = np.asarray(pc.is_in(ids, value_set=kept)) & ~np.asarray(pc.is_in(ids, value_set=again))
+    own, new_firsts, new_sizes = _runs(new)
+    order = np.asarray(pc.sort_indices(pa.concat_arrays([ids.filter(pa.array(stays)), own])))
+    starts = np.concatenate([firsts[stays], len(earlier) + new_firsts])[order]
+    counts = np.concatenate([sizes[stays], new_sizes])[order]
+    places = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    return pa.concat_tables([earlier, new]).take(pa.array(places))
+
+
+def _runs(rows: pa.Table) -> tuple[pa.Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Tracks whose rows are together: id, first row and number of rows of each."""
+    if not len(rows):
+        return pa.array([], pa.string()), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    found = pc.run_end_encode(rows["track_id"].combine_chunks())
+    ends = np.asarray(found.run_ends).astype(np.int64)
+    firsts = np.concatenate([[0], ends[:-1]])
+    return found.values, firsts, ends - firsts
+
+
 def is_stale(run: Run) -> bool:
     """Whether the neighbours were computed from other rows than those of the snapshot."""
     return bool(run.neighbours) and run.neighbours["content_hash"] != run.content_hash
@@ -67,7 +100,8 @@ def neighbours_text(run: Run) -> str | None:
     record = run.neighbours
     text = f"neighbours of snapshot {record['snapshot']}"
     if is_stale(run):
-        text += f", stale: {record['added']} tracks were added and {record['removed']} removed since"
+        words = "track was" if record["added"] == 1 else "tracks were"
+        text += f", stale: {record['added']} {words} added and {record['removed']} removed since"
     return text + ("" if record["index"] else "; the search index was removed by a takedown")
 
 

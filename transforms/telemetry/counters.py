@@ -224,14 +224,14 @@ NEIGHBOUR_WORK = {
     name: _declare("neighbours", name, "counter", name.partition("_")[0], sentence)
     for name, sentence in {
         "tracks_added": "Tracks that the earlier index does not have; all tracks if there is none.",
-        "tracks_changed": "Tracks whose vector or duration is another than in the earlier index.",
+        "tracks_changed": "Tracks with another embedding, other scores or another duration than in the earlier index.",
         "tracks_removed": "Tracks that only the earlier index has.",
         "tracks_same": "Tracks that are as they are in the earlier index.",
         "cells_same": "Cells with tracks of which no candidate changed.",
         "cells_updated": "Cells with tracks of which candidates changed.",
         "tracks_compared": "Tracks that were compared with all candidates.",
         "tracks_merged": "Tracks that were compared with new candidates alone.",
-        "tracks_damped": "Tracks whose neighbours were chosen again from their candidates.",
+        "tracks_damped": "Tracks that have other neighbours than in the earlier index; all tracks if there is none.",
     }.items()
 }
 """What `neighbours` computes and what it keeps -> counter."""

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from transforms import storage
 from transforms.discovery.index.manifest import read_index_manifest
 from transforms.formats.hashing import bucket_of, stream_sha256
+from transforms.formats.quantities import quantity, subject
 from transforms.table.neighbours import NEIGHBOURS_TABLE, is_stale, tracks_of
 from transforms.table.reader import EVERY_EMBEDDING, SnapshotReader
 from transforms.table.snapshots import DataFile
@@ -21,7 +22,7 @@ def neighbour_problems(snapshot: SnapshotReader, rows: pa.Table, file: DataFile)
     """One sentence per inconsistency of a bucket's rows."""
     firsts = pc.unique(rows["track_id"])
     if strangers := [track for track in firsts.to_pylist() if bucket_of(track, snapshot.buckets) != file.bucket]:
-        yield f"{file.path}: {len(strangers)} tracks of other buckets, e.g. {strangers[0]!r}"
+        yield f"{file.path}: {quantity(len(strangers), 'track')} of other buckets, e.g. {strangers[0]!r}"
     if pc.any(pc.equal(rows["track_id"], rows["neighbour_id"])).as_py():
         yield f"{file.path}: a track is its own neighbour"
     for name in ("rank", "neighbour_id"):
@@ -35,7 +36,7 @@ def neighbour_problems(snapshot: SnapshotReader, rows: pa.Table, file: DataFile)
     if not is_stale(snapshot.manifest.run):
         own = snapshot.scan("embeddings", ["track_id"], bucket=file.bucket, embedding_id=EVERY_EMBEDDING)["track_id"]
         if unknown := pc.sum(pc.invert(pc.is_in(firsts, value_set=own))).as_py():
-            yield f"{file.path}: {unknown} tracks have no embedding"
+            yield f"{file.path}: {subject(unknown, 'track', 'has', 'have')} no embedding"
         yield from _mixed_pairs(snapshot, rows, file)
 
 
@@ -73,7 +74,8 @@ def index_problems(snapshot: SnapshotReader) -> Iterator[str]:
     if not is_stale(snapshot.manifest.run):
         for one in manifest.sets:
             if one.tracks != (own := tracks_of(snapshot.manifest.run, one.embedding_id)):
-                text = f"{one.tracks} tracks have the embedding {one.embedding_id}, in the snapshot {own} have it"
+                text = f"{subject(one.tracks, 'track', 'has', 'have')} the embedding {one.embedding_id}"
+                text += f", in the snapshot {own:,}"
                 yield f"{path}: {text}"
     for file in manifest.files:
         try:

@@ -34,7 +34,7 @@ from transforms.discovery.similarity import SimilaritySpec
 from transforms.discovery.vectors import declared_spec
 from transforms.find_neighbours import FindNeighbours, NeighbourSettings
 from transforms.formats.hashing import short_id
-from transforms.formats.quantities import quantity
+from transforms.formats.quantities import quantity, subject
 from transforms.formats.sealing import open_sealed
 from transforms.maintenance.leases import Busy, held
 from transforms.publishing.audit import RaceLost, Refused, audit
@@ -218,8 +218,9 @@ def _remove_folder(root: str, folder: str) -> None:
 def _answer(root: str, snapshot: Snapshot, *, published: bool) -> Answer:
     record = snapshot.run.neighbours
     first = (
-        f"snapshot {snapshot.number} of {root} has the neighbours of {sum(one['tracks'] for one in record['sets'])} "
-        "tracks" + ("" if published else " already; nothing was changed")
+        f"snapshot {snapshot.number} of {root} has the neighbours of "
+        + quantity(sum(one["tracks"] for one in record["sets"]), "track")
+        + ("" if published else " already; nothing was changed")
     )
     lines = [first]
     for one in record["sets"]:
@@ -256,10 +257,11 @@ def _work_text(one: dict[str, Any]) -> str:
         return f"{one['embedding_id']}: everything was computed, with new cells"
     cells = work["cells_same"] + work["cells_updated"]
     return (
-        f"{one['embedding_id']}: {work['tracks_added']} tracks were added, {work['tracks_changed']} changed and "
-        f"{work['tracks_removed']} removed since the last index; candidates changed in {work['cells_updated']} of "
-        f"{cells} cells; {work['tracks_compared']} tracks were compared with all candidates, {work['tracks_merged']} "
-        f"with new ones alone; the neighbours of {work['tracks_damped']} tracks were chosen again; the cells are those "
+        f"{one['embedding_id']}: {subject(work['tracks_added'], 'track')} added, {work['tracks_changed']:,} changed "
+        f"and {work['tracks_removed']:,} removed since the last index; candidates changed in "
+        f"{work['cells_updated']:,} of {quantity(cells, 'cell')}; {subject(work['tracks_compared'], 'track')} compared "
+        f"with all candidates, {work['tracks_merged']:,} with new ones alone; "
+        f"{subject(work['tracks_damped'], 'track', 'has', 'have')} other neighbours than before; the cells are those "
         f"of snapshot {fitted['snapshot']}, and {fitted['changed'] / max(1, fitted['tracks']):.1%} of its tracks "
         "changed since"
     )

@@ -21,6 +21,7 @@ from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
 from transforms.discovery.search.request import named_value
 from transforms.discovery.style_mix import Mix, MixRequest, mix_styles
+from transforms.formats.quantities import quantity
 
 _SHOWN = ("place", "track_id", "title", "artist", "style", "value", "why")
 
@@ -56,7 +57,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         "emptied_by": found.emptied_by,
         "tracks": tracks,
     }
-    lines = [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
+    lines = [f"{one.label}: {one.left} of {quantity(found.searched, 'track')} left" for one in found.filters]
     lines += _shares(found)
     lines += [table_text(_SHOWN, [shown_columns(row, _SHOWN) for row in rows])] if rows else []
     lines += [f"nothing is found: {found.emptied_by or 'no track has these styles'}"] if not rows else []
@@ -92,7 +93,7 @@ def _why(track: dict[str, object]) -> str:
 def _shares(found: Mix) -> list[str]:
     counts = Counter(track.style for track in found.tracks)
     lines = [
-        f"{style}: {100 * share:.3g} % asked, {counts[style]} of {len(found.tracks)} tracks"
+        f"{style}: {100 * share:.3g} % asked, {counts[style]} of {quantity(len(found.tracks), 'track')}"
         for style, share in found.shares.items()
     ]
     return lines + [f"{style} has no more tracks that have it rather than the other styles" for style in found.lacking]

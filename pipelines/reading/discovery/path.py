@@ -8,6 +8,7 @@ from pipelines.reading.discovery.requests import opened, refusals, shown_columns
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.printing import table_text
 from transforms.discovery.walk import WalkStep, find_walk
+from transforms.formats.quantities import quantity
 
 _SHOWN = ("step", "track_id", "title", "artist", "from_last", "to_a", "to_b", "why")
 
@@ -39,7 +40,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
         lines.append("consecutive tracks are among each other's neighbours")
     if len(found) - 2 < args.between:
         why = "more would not make the steps smaller" if walk.is_of_neighbours else "no other track is near the way"
-        lines.append(f"{len(found) - 2} of {args.between} tracks between: {why}")
+        lines.append(f"{len(found) - 2} of {quantity(args.between, 'track')} between: {why}")
     document = {
         "table": args.table,
         "snapshot": snapshot.manifest.number,

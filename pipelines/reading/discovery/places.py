@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines.reading.recorded import recorded_fact
 from transforms import storage
 from transforms.catalog.reader import default_root
+from transforms.formats.quantities import quantity
 from transforms.table.reader import SnapshotReader
 
 
@@ -45,15 +46,17 @@ class AudioPlaces:
         """Sentences on the places of uris, for the user."""
         relative = [uri for uri in uris if not _is_complete(uri)]
         lost = [uri for uri in relative if not _is_complete(self.place(uri))]
+        all_tracks = quantity(len(uris), "track")
         if not self.is_given and len(lost) < len(relative):
             yield f"paths start from {self.root}, where the audio was when the table was tagged"
         if lost:
             yield (
-                f"players will not find {len(lost)} of {len(uris)} tracks: their paths start from the catalog's "
+                f"players will not find {len(lost)} of {all_tracks}: their paths start from the catalog's "
                 "folder, which is not known here: give --catalog-root FOLDER"
             )
         if remote := sum("://" in self.place(uri) for uri in uris):
-            yield f"{remote} of {len(uris)} tracks are in cloud storage, which most players cannot open"
+            verb = "is" if remote == 1 else "are"
+            yield f"{remote} of {all_tracks} {verb} in cloud storage, which most players cannot open"
 
 
 def _is_complete(uri: str) -> bool:

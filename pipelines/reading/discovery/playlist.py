@@ -37,6 +37,7 @@ from transforms.discovery.playlists.making import (
 )
 from transforms.discovery.playlists.request import PlaylistRequest
 from transforms.discovery.search.request import named_value
+from transforms.formats.quantities import quantity, subject
 from transforms.table.reader import SnapshotReader
 
 _PLAYLIST_BYTES = 16 << 20
@@ -142,10 +143,12 @@ def _why(track: PlaylistTrack) -> str:
 
 def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[str]) -> list[str]:
     lines = word_lines(found.matches, found.unmatched)
-    lines += [f"{one.label}: {one.left} of {found.searched} tracks left" for one in found.filters]
+    lines += [f"{one.label}: {one.left} of {quantity(found.searched, 'track')} left" for one in found.filters]
     if not any(track.is_new for track in found.tracks):
         full = args.tracks is not None and len(rows) >= args.tracks
-        reason = f"the playlist has {len(rows)} tracks already" if full else found.emptied_by or _rules(found)
+        reason = (
+            f"the playlist has {quantity(len(rows), 'track')} already" if full else found.emptied_by or _rules(found)
+        )
         lines.append(f"no track is added: {reason}")
     elif found.ran_out:
         lines.append(f"shorter than asked, {_length(args, found)}: no more tracks fit: {_rules(found)}")
@@ -153,7 +156,7 @@ def _lines(args: Arguments, found: Playlist, rows: list[AnswerRow], shown: list[
         lines.append(table_text(shown, [shown_columns(row, shown) for row in rows]))
         lines.append(f"{found.minutes:.1f} minutes")
     if args.output is not None and rows:
-        lines.append(f"{args.output}: {len(rows)} tracks")
+        lines.append(f"{args.output}: {quantity(len(rows), 'track')}")
     return lines
 
 
@@ -161,21 +164,29 @@ def _length(args: Arguments, found: Playlist) -> str:
     """How long the playlist is, of what was asked for."""
     if args.minutes is not None:
         return f"{found.minutes:.1f} of {args.minutes:g} minutes"
-    return f"{len(found.tracks)} of {args.tracks or _DEFAULT_TRACKS} tracks"
+    return f"{len(found.tracks)} of {quantity(args.tracks or _DEFAULT_TRACKS, 'track')}"
 
 
 _RULES = {
-    LENGTH: "would exceed --minutes",
-    ARTIST: "are of artists that have --per-artist tracks already",
-    VERSION: "are other versions of chosen tracks",
-    NO_DURATION: "have no duration",
+    LENGTH: ("would exceed --minutes",) * 2,
+    ARTIST: (
+        "is of an artist that has --per-artist tracks already",
+        "are of artists that have --per-artist tracks already",
+    ),
+    VERSION: ("is another version of a chosen track", "are other versions of chosen tracks"),
+    NO_DURATION: ("has no duration", "have no duration"),
 }
+"""Why candidates were left out: of one, and of several."""
 
 
 def _rules(found: Playlist) -> str:
     unfit = found.left_out.get(FIT, 0)
-    told = [f"{found.left_out[rule]} {words}" for rule, words in _RULES.items() if rule in found.left_out]
-    told = [f"of {found.candidates} candidates, {', '.join(told)}" if told else f"{found.candidates} candidates"]
+    out = {rule: found.left_out[rule] for rule in _RULES if rule in found.left_out}
+    told = [f"{count} {_RULES[rule][count != 1]}" for rule, count in out.items()]
+    candidates = quantity(found.candidates, "candidate")
+    told = [f"of {candidates}, {', '.join(told)}" if told else candidates]
     if unfit:
-        told.append(f"{unfit} other tracks are unlike what is asked for, with a relevance of 0 or less")
+        told.append(
+            f"{subject(unfit, 'other track', 'is', 'are')} unlike what is asked for, with a relevance of 0 or less"
+        )
     return "; ".join(told)

@@ -12,6 +12,7 @@ from pipelines.terminal.errors import UsageError
 from pipelines.terminal.printing import table_text
 from transforms import storage
 from transforms.discovery.listening import Descriptor, ProfileValue, listening_profile, read_history
+from transforms.formats.quantities import quantity
 
 _HISTORY_BYTES = 256 << 20
 _SHOWN = ("kind", "tag", "value", "low", "high", "share", "catalog_share")
@@ -46,7 +47,8 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     }
     lines = [*found.sentences, table_text(_SHOWN, [list(row.values()) for row in rows])]
     lines.append(
-        f"{found.tracks} tracks, {found.plays:g} plays; ids that the snapshot does not have: {len(found.unknown)}"
+        f"{quantity(found.tracks, 'track')}, {found.plays:g} {'play' if found.plays == 1 else 'plays'}; "
+        f"ids that the snapshot does not have: {len(found.unknown)}"
     )
     return Answer(text="\n".join(lines), document=document, rows=rows, all=True)
 

@@ -80,7 +80,7 @@ def _lines(found: SearchAnswer, rows: list[list[Any]]) -> list[str]:
     if found.not_compared:
         others = quantity(found.not_compared, "track has", "tracks have")
         lines.append(f"{others} an embedding of other trunks and cannot be compared with the text: left out")
-    lines += [f"{one.label}: {one.left} of {found.tracks} tracks left" for one in found.filters]
+    lines += [f"{one.label}: {one.left} of {quantity(found.tracks, 'track')} left" for one in found.filters]
     if found.emptied_by is not None:
         return [*lines, f"nothing is found: {found.emptied_by}"]
     if found.hits and not found.hits[0].contributions:

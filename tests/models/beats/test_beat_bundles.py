@@ -10,7 +10,7 @@ from models.beats import bundle
 from models.beats.bundle import BeatTrial, load_beat_network, read_beat_bundle
 from models.beats.network import BeatNetwork, Ends
 from models.beats.patterns import RATE_HZ, drum_pattern
-from models.beats.trial_child import tried
+from models.beats.trial_child import beats_heard
 from models.bundles.trunk_bundle import BundleError
 from models.trunks.onnx_file import opset_of
 from pipelines.cli import main
@@ -68,10 +68,10 @@ def test_a_bundle_has_the_network_its_licence_and_a_card(imported, tmp_path, cap
     assert (again, other) == (0, 1), "the same bundle may be there, another one is not overwritten"
 
 
-def tried_here(module, onnx, argument):
+def tried_here(module, argument, onnx, work):
     """What the child process does, in this one: it starts in a tenth of the time."""
     declared = json.loads(argument)
-    return tried(onnx, BeatInput.from_json(declared["input"]), Ends(*declared["ends"]))
+    return beats_heard(onnx, BeatInput.from_json(declared["input"]), Ends(*declared["ends"]))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from transforms.discovery.index.candidates import (
     with_rows,
 )
 from transforms.discovery.index.codes import encode, rotation
-from transforms.discovery.similarity import grid_length, on_grid
+from transforms.discovery.similarity import grid_length, on_grid, similarities, stored_similarities
 
 
 def units(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -92,3 +92,10 @@ def test_a_code_does_not_depend_on_the_other_vectors() -> None:
     order = np.random.default_rng(2).permutation(600)[:333]
     for found, whole in zip(encode(vectors[order], centres[order], turn), (codes, factors), strict=True):
         assert np.array_equal(found, whole[order])
+
+
+def test_similarities_of_stored_vectors_are_the_same_to_the_bit() -> None:
+    vectors, others = units(300, 200, 1), units(300, 200, 2)
+    vectors[:5, :50], others[:5, 50:] = 2**-24, 2**-24  # the least float16
+    expected = similarities(vectors.astype(np.float32), others.astype(np.float32))
+    assert np.array_equal(stored_similarities(vectors, others), expected) and len(np.unique(expected)) > 250

@@ -60,7 +60,7 @@ def test_the_ends_of_a_walk_are_at_1(joined, above) -> None:
 
 def test_the_table_of_neighbours_has_no_value_above_1(tmp_path, monkeypatch) -> None:
     publish_table(tmp_path / "table", fake_bundle(tmp_path / "bundle"), 12)
-    monkeypatch.setattr(damping, "similarities", lambda *given: similarities(*given) + np.float32(0.7))
+    monkeypatch.setattr(damping, "stored_similarities", lambda *given: similarities(*given) + np.float32(0.7))
     publish_table_neighbours(str(tmp_path / "table"))
     found = open_snapshot(str(tmp_path / "table")).scan("neighbours", ["similarity"])["similarity"].to_numpy()
     assert found.max() == 1.0 and found.min() < 1.0 and len(found) == 12 * 5

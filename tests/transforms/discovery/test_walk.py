@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.embedded import Catalog, publish_embedded
+from tests.support.neighbours import publish_table_neighbours
+from transforms.discovery.indexed_graph import IndexedGraph
 from transforms.discovery.neighbour_graph import NeighbourGraph
 from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.discovery.seeds import vectors_of_seeds
 from transforms.discovery.walk import arc_points, find_walk, shortest_walk
+from transforms.table.reader import open_snapshot
 
 
 def unit(rng, *shape):
@@ -104,6 +109,53 @@ def test_no_walk_of_mutual_neighbours_is_shorter(joined):
                 assert walk[0] == first and walk[-1] == last and len(set(walk)) == len(walk) <= steps + 1
                 assert sum(edges[pair] for pair in itertools.pairwise(walk)) == pytest.approx(cost, abs=1e-5)
     assert found > 10
+
+
+def same_walks(snapshot, pairs) -> int:
+    """Compares walks of the index with those of the table, also around a track; the number of walks."""
+    whole, found = NeighbourGraph.of(snapshot), 0
+    for first, last in pairs:
+        graph = IndexedGraph.of(vectors_of_seeds(snapshot, [first, last]))
+        for steps in (1, 2, 4, 7, 25):
+            walk = graph.walk(first, last, steps)
+            assert walk == whole.walk(first, last, steps)
+            if walk is not None and len(walk) > 2:
+                found += 1
+                without = [walk[1], "nobody"]
+                assert graph.walk(first, last, steps, without) == whole.walk(first, last, steps, without)
+    return found
+
+
+def test_the_index_has_the_walks_of_the_table(joined):
+    _, snapshot = joined
+    ids = NeighbourGraph.of(snapshot).track_ids.to_pylist()
+    assert same_walks(snapshot, itertools.pairwise(ids[::17])) > 5
+    assert IndexedGraph.of(vectors_of_seeds(snapshot, ids[:1])).walk("nobody", ids[0], 5) is None
+    assert IndexedGraph.of(vectors_of_seeds(joined[0], ids[:1])) is None  # there is no index
+
+
+def test_equal_walks_of_the_index_are_decided_by_ids_as_well(tmp_path):
+    catalog = Catalog(2, dimensions=6)
+    catalog.add(150)
+    catalog.tracks |= {f"same-{i}": (catalog.tracks[f"track-{i:06}"][0], 500.0 + 40 * i) for i in range(0, 150, 5)}
+    publish_embedded(tmp_path, catalog.tracks)
+    publish_table_neighbours(str(tmp_path), 6, 4)
+    catalog.change(4)  # most neighbours are kept ones
+    catalog.add(3)
+    publish_embedded(tmp_path, catalog.tracks)
+    publish_table_neighbours(str(tmp_path), 6, 4)
+    assert same_walks(open_snapshot(str(tmp_path)), itertools.pairwise(sorted(catalog.tracks)[::20])) > 5
+
+
+def test_a_walk_visits_few_tracks_of_many(joined, monkeypatch):
+    _, snapshot = joined
+    ids, seen = NeighbourGraph.of(snapshot).track_ids.to_pylist(), set()
+    edges = IndexedGraph.edges
+    monkeypatch.setattr(IndexedGraph, "edges", lambda graph, rows: [seen.update(rows.tolist()), edges(graph, rows)][1])
+    monkeypatch.setattr(NeighbourGraph, "of", None)  # the table is not read
+    rows = snapshot.scan("neighbours", ["neighbour_id"], track_ids=[ids[0]])["neighbour_id"].to_pylist()
+    walk = find_walk(snapshot, ids[0], rows[0], 5)
+    assert walk.steps[-1].track_id == rows[0] and 0 < len(seen) < len(ids) / 2
 
 
 def test_a_walk_of_neighbours_has_smaller_steps_and_avoids_tracks(joined):

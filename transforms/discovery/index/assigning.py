@@ -1,7 +1,7 @@
 """The first steps of a set of neighbours: which tracks changed since the earlier index, and the new index."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +10,17 @@ import pyarrow.compute as pc
 
 from transforms import storage
 from transforms.discovery.index.cells import Int64s, nearest_cells
-from transforms.discovery.index.groups import IndexGroup, digests
+from transforms.discovery.index.groups import DIGEST_BYTES, IndexGroup, digests
 from transforms.discovery.index.job import NeighbourJob, base_group, base_of, gathered_group, model_of, opened_snapshot
 from transforms.discovery.index.manifest import IndexFile, IndexSet
 from transforms.discovery.index.pieces import read_facts, read_piece, write_pieces
 from transforms.discovery.similarity import Float32s
-from transforms.discovery.vectors import bucket_vectors
+from transforms.discovery.vectors import bucket_values
 from transforms.formats.arrow import group_numbers
 from transforms.table.reader import SnapshotReader
 
-_KNOWN = pa.schema([("track_id", pa.string()), ("digest", pa.binary(16))])
+_DIGEST = pa.binary(DIGEST_BYTES)
+_KNOWN = pa.schema([("track_id", pa.string()), ("digest", _DIGEST)])
 
 
 def split_base(job: NeighbourJob, group: int) -> None:
@@ -27,15 +28,20 @@ def split_base(job: NeighbourJob, group: int) -> None:
     base, url = base_of(job), job.part("known", group)
     if base is None or storage.exists(url):
         return
-    own, buckets = base_group(job, base, group), opened_snapshot(job.root, job.snapshot).buckets
-    rows = pa.table([own.track_ids, digests(own.vectors[:], own.durations)], schema=_KNOWN)
-    write_pieces(url, rows, group_numbers(own.track_ids.to_pylist(), buckets), buckets)
+    ids, buckets = base_group(job, base, group).track_ids, opened_snapshot(job.root, job.snapshot).buckets
+    rows = pa.table([ids, _base_digests(job, base, group)], schema=_KNOWN)
+    write_pieces(url, rows, group_numbers(ids.to_pylist(), buckets), buckets)
+
+
+def _base_digests(job: NeighbourJob, base: IndexSet, group: int) -> pa.Array:
+    return read_piece(job.url(base.candidates[group].path), 0, ["digest"])["digest"]
 
 
 def assign_bucket(job: NeighbourJob, bucket: int) -> Mapping[str, int]:
     """Writes vectors, cells and durations of a bucket's new tracks, and the ids of those that are no longer the same.
 
-    Both have one record batch for each group. A track with another vector or duration is new, and no longer the same.
+    Both have one record batch for each group. A track with another embedding, other scores that count, or another
+    duration is new, and no longer the same.
 
     Returns:
       Numbers of tracks: `tracks_added`, `tracks_changed`, `tracks_removed`, `tracks_same`.
@@ -44,23 +50,25 @@ def assign_bucket(job: NeighbourJob, bucket: int) -> Mapping[str, int]:
     if storage.exists(url):
         return read_facts(url)
     snapshot, model = opened_snapshot(job.root, job.snapshot), model_of(job)
-    ids, vectors = bucket_vectors(snapshot, model.space, bucket)
-    durations = _durations(snapshot, bucket, ids)
+    values = bucket_values(snapshot, bucket, model.space.spec.embedding_id, model.space.tags)
+    ids, durations = values.track_ids, _durations(snapshot, bucket, values.track_ids)
     known, groups = _known(job, bucket)
-    halves = vectors.astype(np.float16)
-    fresh, gone = _changes(pa.table([ids, digests(halves, durations)], schema=_KNOWN), known)
+    said = digests(values.embeddings, model.space.counted(values.scores), durations)
+    fresh, gone = _changes(pa.table([ids, said], schema=_KNOWN), known)
     removed = pc.sum(pc.invert(pc.is_in(known["track_id"], value_set=ids))).as_py() or 0
     added, changed = int(fresh.sum()) - (int(gone.sum()) - removed), int(gone.sum()) - removed
     facts = {"added": added, "changed": changed, "removed": removed, "same": len(known) - int(gone.sum())}
     lost = pa.table({"track_id": known["track_id"].filter(pa.array(gone))})
     write_pieces(job.part("gone", bucket), lost, groups[gone], model.groups)
-    cells = nearest_cells(vectors[fresh], model.centres)
+    vectors = model.space.vectors(values.embeddings[fresh], values.scores[fresh])
+    cells, halves = nearest_cells(vectors, model.centres), vectors.astype(np.float16)
     rows = pa.table(
         {
             "track_id": ids.filter(pa.array(fresh)),
             "cell": pa.array(cells.astype(np.int32)),
             "duration_s": pa.array(durations[fresh]),
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(halves[fresh].ravel()), model.space.dimensions),
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(halves.ravel()), model.space.dimensions),
+            "digest": said.filter(pa.array(fresh)),
         }
     )
     told = {f"tracks_{name}": count for name, count in facts.items()}
@@ -110,31 +118,47 @@ def gather_group(job: NeighbourJob, group: int) -> tuple[IndexFile, IndexFile]:
 
 
 def _gathered(job: NeighbourJob, group: int) -> IndexGroup:
+    """The group; writes the digests of its tracks, and where those of the earlier index are in it."""
     model, base = model_of(job), base_of(job)
     buckets = range(opened_snapshot(job.root, job.snapshot).buckets)
     rows = pa.Table.from_batches([read_piece(job.part("assigned", bucket), group) for bucket in buckets])
     vectors = np.asarray(rows["vector"].combine_chunks().flatten()) if len(rows) else np.zeros(0, np.float16)
-    fresh = IndexGroup.of(
+    ids = rows["track_id"].combine_chunks() if len(rows) else pa.array([], pa.string())
+    found = IndexGroup.of(
         model,
-        rows["track_id"].combine_chunks() if len(rows) else pa.array([], pa.string()),
+        ids,
         np.asarray(rows["cell"]).astype(np.int64),
         np.asarray(rows["duration_s"], np.float32),
         vectors.reshape(len(rows), model.space.dimensions).astype(np.float32),
     )
-    if base is None:
-        return fresh
-    gone = pa.Table.from_batches([read_piece(job.part("gone", bucket), group) for bucket in buckets])["track_id"]
-    return _joined(job, group, base_group(job, base, group), gone, fresh)
+    names, said = [rows["track_id"]], [rows["digest"]]
+    if base is not None:
+        gone = pa.Table.from_batches([read_piece(job.part("gone", bucket), group) for bucket in buckets])["track_id"]
+        own = base_group(job, base, group)
+        kept = ~np.asarray(pc.is_in(own.track_ids, value_set=gone))
+        names.append(own.track_ids.filter(pa.array(kept)))
+        said.append(_base_digests(job, base, group).filter(pa.array(kept)))
+        found = _joined(job, group, own, kept, found)
+    places = pc.index_in(found.track_ids, value_set=_array(names, pa.string()))
+    write_pieces(job.part("digests", group), pa.table({"digest": _array(said, _DIGEST).take(places)}), None, 1)
+    return found
 
 
-def _joined(job: NeighbourJob, group: int, own: IndexGroup, gone: pa.ChunkedArray, fresh: IndexGroup) -> IndexGroup:
-    """The group of the earlier index without lost tracks and with new ones; writes the places of its tracks."""
-    kept = ~np.asarray(pc.is_in(own.track_ids, value_set=gone))
+def _array(parts: Sequence[pa.Array | pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
+    """One array of all parts."""
+    chunks = [chunk for part in parts for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])]
+    return pa.concat_arrays(chunks) if chunks else pa.array([], kind)
+
+
+def _joined(
+    job: NeighbourJob, group: int, own: IndexGroup, kept: npt.NDArray[np.bool_], fresh: IndexGroup
+) -> IndexGroup:
+    """The kept tracks of a group of the earlier index, and new ones; writes the places of the earlier ones."""
     found, places = own.only(kept).joined(fresh)
     moved = np.full(len(own), -1, np.int64)
     moved[kept] = places[: int(kept.sum())]
     rows = pa.table({"cell": pa.array(own.cells), "place": pa.array(moved.astype(np.int32))})
-    write_pieces(job.part("moved", group), rows, np.zeros(len(own), np.int64), 1)
+    write_pieces(job.part("moved", group), rows, None, 1)
     return found
 
 

@@ -19,6 +19,8 @@ from transforms.discovery.index.rows import VectorRows, local_rows
 from transforms.discovery.similarity import Float32s
 from transforms.storage.mapped import mapped
 
+DIGEST_BYTES = 16
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IndexGroup:
@@ -134,11 +136,11 @@ def track_ids_of(url: str) -> pa.Array:
     return pa.ipc.open_file(pa.py_buffer(mapped(url))).get_batch(0)["track_id"]
 
 
-def digests(vectors: npt.NDArray[np.float16], durations: Float32s) -> pa.Array:
-    """What the index knows of each track but its id, as 16 bytes: two tracks with the same are the same to it."""
-    rows = np.ascontiguousarray(vectors), np.ascontiguousarray(durations, np.float32)
-    found = (hashlib.blake2b(v.tobytes() + s.tobytes(), digest_size=16).digest() for v, s in zip(*rows, strict=True))
-    return pa.array(list(found), pa.binary(16))
+def digests(embeddings: Float32s, scores: Float32s, durations: Float32s) -> pa.Array:
+    """All that the index of a model is made of but the id, as 16 bytes a track: equal ones are the same to it."""
+    rows = (np.ascontiguousarray(values, np.float32) for values in (embeddings, scores, durations))
+    found = (hashlib.blake2b(b"".join(row), digest_size=DIGEST_BYTES).digest() for row in zip(*rows, strict=True))
+    return pa.array(list(found), pa.binary(DIGEST_BYTES))
 
 
 def _ranks(ids: pa.Array) -> Int64s:

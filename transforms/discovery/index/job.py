@@ -23,7 +23,7 @@ from transforms.discovery.index.model import IndexModel
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.versions import TableError
 
-NEIGHBOURS_VERSION = 3
+NEIGHBOURS_VERSION = 4
 """Raised if and only if the same snapshot gets other neighbours, or the index other files."""
 
 _OPENED = 64

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.formats.quantities import quantity
 
 Shape = Literal["constant", "rising", "arc"]
 """How a property goes through a playlist: it stays, rises, or rises to the middle and falls."""
@@ -58,7 +59,9 @@ class PlaylistRequest:
         if not 0 <= self.diversity <= 1:
             raise DiscoveryError(f"diversity {self.diversity:g}: give a number from 0 to 1")
         if self.tracks is not None and len(self.start) > self.tracks:
-            raise DiscoveryError(f"the playlist has {len(self.start)} tracks already, and shall have {self.tracks}")
+            raise DiscoveryError(
+                f"the playlist has {quantity(len(self.start), 'track')} already, and shall have {self.tracks}"
+            )
         for name, shape in self.flows.items():
             if name not in FLOWS or shape not in get_args(Shape):
                 raise DiscoveryError(
