@@ -144,7 +144,7 @@ def write_beat_bundle(
         patterns that it is tried on, or the folder is not empty.
     """
     opset = _checked_opset(onnx)
-    check_self_contained(onnx)
+    check_self_contained(onnx, "network of beats")
     answer = tried(_CHILD, json.dumps({"input": given.to_json(), "ends": list(ends)}), onnx, _WORK)
     bundle = BeatBundle(
         url=url,
@@ -234,7 +234,7 @@ def _load(url: str, beats_id: str, parallel: int) -> BeatNetwork:
         raise BundleError(
             f"{url} has beats_id {bundle.beats_id}, but the run was planned with {beats_id}: run it again"
         )
-    check_self_contained(onnx)
+    check_self_contained(onnx, "network of beats")
     return BeatNetwork(onnx, bundle.given, bundle.ends, bundle.trial.batch, parallel=parallel)
 
 

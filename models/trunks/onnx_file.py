@@ -51,15 +51,14 @@ def opset_of(model: bytes) -> int | None:
     Raises:
       BundleError: it is no ONNX file.
     """
-    versions: list[int] = []
-    for number, entry in _fields(memoryview(model)):
-        if number == _OPSET_IMPORT and isinstance(entry, memoryview):
-            fields = {
-                field: bytes(value) if isinstance(value, memoryview) else value for field, value in _fields(entry)
-            }
-            if fields.get(1, b"") in (b"", b"ai.onnx") and isinstance(version := fields.get(2, 0), int):
-                versions.append(version)
-    return max(versions, default=None)
+    try:
+        imported = [entry for number, entry in _fields(memoryview(model)) if number == _OPSET_IMPORT]
+        sets = [dict(_fields(entry)) for entry in imported if isinstance(entry, memoryview)]
+    except IndexError as error:
+        raise BundleError(f"this is no ONNX file: {error}") from error
+    names_and_versions = [(bytes(one[1]) if isinstance(one.get(1), memoryview) else b"", one.get(2, 0)) for one in sets]
+    own = [version for name, version in names_and_versions if name in (b"", b"ai.onnx")]
+    return max((version for version in own if isinstance(version, int)), default=None)
 
 
 def _refused() -> BundleError:

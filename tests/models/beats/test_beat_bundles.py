@@ -79,7 +79,7 @@ def tried_here(module, argument, onnx, work):
     [
         (b"no network", None, "no ONNX file"),
         (beat_network(opset=6), None, "asks for opset 6: export it with opset 7 or a later one"),
-        (beat_network(opset=999), None, "cannot run this trunk"),
+        (beat_network(opset=999), None, "cannot run this network of beats"),
         (beat_network(kind=DOUBLE), None, "the input 'spect' is tensor(double): tensor(float) is needed"),
         (beat_network(shape=("n", 1_500, 80)), None, "has shape ['n', 1500, 80], but [n, 1500, 128] is declared"),
         (beat_network(shape=(1, 1_000, MELS)), None, "has shape [1, 1000, 128], but [n, 1500, 128] is declared"),
@@ -98,7 +98,7 @@ def tried_here(module, argument, onnx, work):
     ],
 )
 def test_networks_that_are_refused(imported, capsys, monkeypatch, onnx, spec, message):
-    monkeypatch.setattr(bundle, "answer_of_child", tried_here)
+    monkeypatch.setattr(bundle, "tried", tried_here)
     code, url = imported(onnx, spec)
     assert code == 1 and not Path(url).exists()
     assert message in capsys.readouterr().err
@@ -155,7 +155,7 @@ def test_chunks_join_without_a_seam(excerpts):
 
 
 def test_a_changed_bundle_is_refused(imported, monkeypatch):
-    monkeypatch.setattr(bundle, "answer_of_child", tried_here)
+    monkeypatch.setattr(bundle, "tried", tried_here)
     _, url = imported(beat_network())
     found = read_beat_bundle(url)
     assert load_beat_network(url, found.beats_id) is load_beat_network(url, found.beats_id), "loaded once"
