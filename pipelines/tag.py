@@ -195,7 +195,7 @@ part_flags = combined(
 def command(**flags: Any) -> int:
     """Plans, runs the Beam job and publishes."""
     return_freed_memory()
-    from pipelines.jobs.tag import run
+    from pipelines.jobs.tag.running import run
     from pipelines.launch.notification import notifying
 
     return answer(notifying(run), flags)

@@ -9,7 +9,7 @@ import pytest
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
 from pipelines.inputs.fusion import open_fusion
-from pipelines.jobs import tag as job
+from pipelines.jobs.tag import running
 from pipelines.reading.describe import describe
 from tests.support.simulated import SimulatedTable
 from tests.support.tiny import SPEC, TAXONOMY
@@ -115,7 +115,7 @@ def test_the_same_content_as_local_run_and_as_graph(
     assert "nobody" not in manifest and "mood/none" not in manifest, "the manifest names no track"
     assert tag_code(world, local, "--buckets", "3", "--quiet") == 2, "sources that are left out are missed"
     assert "no --fusion: " in (said := capsys.readouterr().err) and "(editors, artists, catalog)" in said
-    monkeypatch.setattr(job, "is_local", lambda options: False)
+    monkeypatch.setattr(running, "is_local", lambda options: False)
     assert tag_code(world, graph, *flags, "--quiet") == 3, "half of the rows are wrong whatever the catalog is"
     assert "editors: 4 rows, 1 unknown_tag, 1 invalid, for example" in capsys.readouterr().err
     assert not (graph / "work").exists()

@@ -86,7 +86,7 @@ class Nights:
 
 
 def kill_tag(world: World, folder: Path, kills: int, seed: int) -> None:
-    with forked_commands(folder / "log.txt", "pipelines.jobs.tag") as commands:
+    with forked_commands(folder / "log.txt", "pipelines.jobs.tag.running") as commands:
         nights = Nights(world, folder, commands, seed)
         most, killed = nights.finish(), 0
         while killed < kills:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import pipelines.jobs.tag
+import pipelines.jobs.tag.running
 from pipelines.cli import main
 from tests.support.world import World, make_world, tag, tag_code
 from transforms import storage
@@ -122,7 +122,7 @@ def test_a_failed_job_has_a_page(
     def fail(*_):
         raise RuntimeError("the <disk> broke at gs://user:secret@host\nsecond line")
 
-    monkeypatch.setattr(pipelines.jobs.tag, "tag_in_waves", fail)
+    monkeypatch.setattr(pipelines.jobs.tag.running, "tag_in_waves", fail)
     assert tag_code(world, table) == 1
     summary = summary_of(table, name := new_report(table))
     assert (summary["status"], summary["exit_code"], summary["details"]) == ("failed", 1, ["second line"])

@@ -40,7 +40,7 @@ def overtaken(world, monkeypatch):
 
 
 def test_the_loser_plans_again_and_publishes(world, tmp_path, overtaken, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.tag.LONGEST_PAUSE_S", 0.0)
+    monkeypatch.setattr("pipelines.jobs.tag.running.LONGEST_PAUSE_S", 0.0)
     alone = tag(world, tmp_path / "alone")
     overtaken(tmp_path / "table", 1)
     snapshot = tag(world, tmp_path / "table", "--max-removed-ratio", "1")
@@ -63,7 +63,7 @@ def test_without_a_deadline_the_loser_gives_up_and_keeps_its_work(world, tmp_pat
 def test_publish_names_an_overtaken_run_once(world, tmp_path, capsys, monkeypatch):
     table = tmp_path / "table"
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.jobs.tag._finish", lambda *_: Answer(text="not published", document={}))
+        patch.setattr("pipelines.jobs.tag.running._finish", lambda *_: Answer(text="not published", document={}))
         assert tag_code(world, table) == 0
     other = tmp_path / "other.csv"
     other.write_text("track_id,uri\nother,none.flac\n")

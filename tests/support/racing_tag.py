@@ -4,7 +4,7 @@ import types
 from collections.abc import Sequence
 
 from models.bundles.tagger_bundle import load_bundle
-from pipelines.jobs import tag
+from pipelines.jobs.tag import running
 from pipelines.terminal.answer import Answer
 from tests.support.nightly import tag_nightly
 
@@ -25,7 +25,7 @@ def main(words: Sequence[str]) -> int:
     """
     root, model, who, first, nights = words
     bundle = load_bundle(model)
-    tag.LONGEST_PAUSE_S = PAUSE_S
+    running.LONGEST_PAUSE_S = PAUSE_S
     args = types.SimpleNamespace(publish_deadline=600.0)
     for night in range(int(first), int(first) + int(nights)):
 
@@ -33,6 +33,6 @@ def main(words: Sequence[str]) -> int:
             tag_nightly(root, catalog_of(who, night), bundle)
             return Answer(text="", document={})
 
-        tag._run_once = once
-        tag._run_until_published(args, None, None)
+        running._run_once = once
+        running._run_until_published(args, None, None)
     return 0

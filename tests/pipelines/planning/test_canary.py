@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from pipelines.jobs import tag as job
+from pipelines.jobs.tag import options as tag_options
+from pipelines.jobs.tag import running
 from pipelines.planning.canary import SampleSize, draw_sample
 from tests.support.simulated import BUCKETS, SimulatedTable
 from tests.support.tiny import SPEC, TAXONOMY
@@ -73,7 +74,7 @@ def files_of(table: Path) -> dict[str, bytes]:
 @pytest.fixture
 def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every track costs one second."""
-    monkeypatch.setattr(job, "costs_of_history", lambda *_: SECOND)
+    monkeypatch.setattr(tag_options, "costs_of_history", lambda *_: SECOND)
 
 
 def test_a_sample_and_a_budget_of_a_new_trunk(
@@ -83,7 +84,7 @@ def test_a_sample_and_a_budget_of_a_new_trunk(
     table = tmp_path / "waves"
     first = tag(world, table, "--buckets", "2", *FIVE_TRACKS)
     with monkeypatch.context() as graph:
-        graph.setattr(job, "is_local", lambda options: False)
+        graph.setattr(running, "is_local", lambda options: False)
         same = tag(world, tmp_path / "graph", "--buckets", "2", *FIVE_TRACKS)
     assert first.run.counts["deferred"] == first.run.counts["catalog"] - 5 == 11
     assert (first.run.run_id, first.run.content_hash) == (same.run.run_id, same.run.content_hash)

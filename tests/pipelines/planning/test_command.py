@@ -11,7 +11,7 @@ import pytest
 
 from models.bundles.fake import write_fake_bundle
 from pipelines.cli import main
-from pipelines.jobs import tag as job
+from pipelines.jobs.tag import running
 from tests.support.world import World, other_bundle, tag, tag_code
 from transforms import storage
 from transforms.features.spec import FeatureSpec
@@ -45,7 +45,7 @@ def test_the_plan_is_what_the_run_does(
     """One pipeline over the whole catalog, as on other engines, and waves."""
     table = shutil.copytree(tagged, tmp_path / "table")
     if engine == "graph":
-        monkeypatch.setattr(job, "is_local", lambda options: False)
+        monkeypatch.setattr(running, "is_local", lambda options: False)
     rows = world.rows()
     pq.write_table(rows.slice(0, rows.num_rows - 1), tmp_path / "catalog.parquet")
     expected = plan(world, table, capsys, catalog=tmp_path / "catalog.parquet")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.bundles.fake import write_fake_bundle
-from pipelines.jobs import tag as job
+from pipelines.jobs.tag import running
 from pipelines.waves import tagging
 from pipelines.waves.running import WaveRunner
 from tests.support.world import World, ledger, tag, tag_code
@@ -34,7 +34,7 @@ def in_one(world: World, tmp_path_factory: pytest.TempPathFactory):
     """A table that one pipeline over all buckets made, as on other engines."""
     table = tmp_path_factory.mktemp("one") / "table"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "is_local", lambda options: False)
+        patch.setattr(running, "is_local", lambda options: False)
         return table, tag(world, table, *FLAGS)
 
 
@@ -83,7 +83,7 @@ def test_evidence_for_the_gates_is_that_of_one_pipeline(
     for local in (True, False):
         table = shutil.copytree(in_one[0], tmp_path / f"table-{local}")
         with monkeypatch.context() as patch:
-            patch.setattr(job, "is_local", lambda options, local=local: local)
+            patch.setattr(running, "is_local", lambda options, local=local: local)
             words = ("--catalog-root", str(world.folder), "--max-removed-ratio", "1")
             snapshot = tag(
                 dataclasses.replace(world, folder=tmp_path), table, *words, catalog=tmp_path / "less.parquet"

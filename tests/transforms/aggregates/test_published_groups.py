@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.cli import main
-from pipelines.jobs import tag as job
+from pipelines.jobs.tag import options as tag_options
+from pipelines.jobs.tag import running
 from pipelines.waves import tagging
 from tests.support.published import fake_bundle, publish_table
 from tests.support.world import tag
@@ -71,12 +72,12 @@ def changed_world(world, tmp_path_factory):
 @pytest.mark.long
 def test_nights_in_waves_and_as_one_graph(world, changed_world, tmp_path, monkeypatch, capsys):
     """The second night changes the artists and opens no audio. Both ways write the same files, and keep the same."""
-    monkeypatch.setattr(job, "Compaction", functools.partial(Compaction, least_bytes=0))
+    monkeypatch.setattr(tag_options, "Compaction", functools.partial(Compaction, least_bytes=0))
     files = []
     for local in (True, False):
         table = tmp_path / f"table-{local}"
         with monkeypatch.context() as patch:
-            patch.setattr(job, "is_local", lambda options, local=local: local)
+            patch.setattr(running, "is_local", lambda options, local=local: local)
             patch.setattr(tagging, "WAVE_BUCKETS", 2)
             first = tag(world, table, "--buckets", "3", "--direct_num_workers=1")
             second = tag(world, table, "--direct_num_workers=1", catalog=changed_world)
