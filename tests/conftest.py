@@ -44,13 +44,17 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+_LEVELS = {
+    logger: logger.level
+    for logger in map(logging.getLogger, (None, "pipelines", "transforms", "models", "apache_beam"))
+}
+"""The levels of before all tests."""
+
+
 @pytest.fixture(autouse=True)
-def _log_levels() -> Iterator[None]:
-    """A command with `--quiet` in one test hides no warning of the next."""
-    loggers = [logging.getLogger(name) for name in (None, "pipelines", "transforms", "models", "apache_beam")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
+def _log_levels() -> None:
+    """A command with `--quiet`, in another test or in a fixture of a module, hides no warning of a test."""
+    for logger, level in _LEVELS.items():
         logger.setLevel(level)
 
 
