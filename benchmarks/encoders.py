@@ -99,6 +99,6 @@ def _make(folder: Path, origin: Origin, path: Path) -> None:
     source = _path(folder, origins[origin.source]) if origin.source in origins else folder / origin.source
     part = path.with_name(f"part.{origin.suffix}")
     words = [word.format(source=source, target=part) for word in shlex.split(origin.command)]
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     path.write_bytes(origin.edit(part.read_bytes()))
     part.unlink()

@@ -31,8 +31,10 @@ class Line(NamedTuple):
     track_cpu_s: float
 
 
-def rows(work: Path, root: Path, repetitions: int = 5) -> list[Row]:
-    """Measures the bare loop and `tag` in turns on a small and on a large catalog, now the one and now the other first.
+def rows(work: Path, root: Path, repetitions: int = 3) -> list[Row]:
+    """Measures the bare loop and `tag`, without and with parameters, in turns on a small and on a large catalog.
+
+    The order changes with each repetition.
 
     What a track takes is the slope between the two; for `tag` it holds all that grows with the catalog: planning,
     tables and publishing too. What is left at 0 tracks is start-up.
@@ -42,7 +44,8 @@ def rows(work: Path, root: Path, repetitions: int = 5) -> list[Row]:
     catalogs = (corpus.first_rows(large, SMALL), large)
     commands: dict[str, Callable[[Path], Usage]] = {
         "bare": lambda catalog: _bare(catalog, bundle, root),
-        "tag": lambda catalog: _tag(catalog, bundle, work / "table", root),
+        "none": lambda catalog: _tag(catalog, bundle, work / "table", root, "none"),
+        "default": lambda catalog: _tag(catalog, bundle, work / "table", root, "default"),
     }
     lines: dict[str, list[Line]] = {name: [] for name in commands}
     for repetition in range(repetitions):
@@ -50,7 +53,7 @@ def rows(work: Path, root: Path, repetitions: int = 5) -> list[Row]:
         usages = [{name: commands[name](catalog) for name in order} for catalog in catalogs]
         for name, found in lines.items():
             found.append(_line(*(usage[name] for usage in usages)))
-    return _report(lines["bare"], lines["tag"])
+    return _report(lines["bare"], lines["none"], lines["default"])
 
 
 def _line(small: Usage, large: Usage) -> Line:
@@ -62,13 +65,15 @@ def _bare(catalog: Path, bundle: Path, root: Path) -> Usage:
     return run_python(["-m", "benchmarks.pipeline", str(catalog), str(bundle)], root)
 
 
-def _tag(catalog: Path, bundle: Path, table: Path, root: Path) -> Usage:
+def _tag(catalog: Path, bundle: Path, table: Path, root: Path, parameters: str) -> Usage:
     shutil.rmtree(table, ignore_errors=True)
     words = ["tag", "--catalog", str(catalog), "--model", str(bundle), "--table", str(table)]
-    return catalog_tagger([*words, "--parameters", "none"], root)  # the bare loop measures none, see `parameters`
+    return catalog_tagger([*words, "--parameters", parameters], root)
 
 
-def _report(bares: Sequence[Line], tags: Sequence[Line]) -> list[Row]:
+def _report(bares: Sequence[Line], tags: Sequence[Line], measuring: Sequence[Line]) -> list[Row]:
+    """The rows; `tags` ran without parameters, as the bare loop does, and `measuring` with the default ones."""
+
     def row(values: Sequence[float], name: str, unit: str, note: str, target: float | None = None) -> Row:
         return Row.of(
             values, benchmark="pipeline", name=name, unit=unit, note=note, target=target, at_least=target is not None
@@ -86,10 +91,11 @@ def _report(bares: Sequence[Line], tags: Sequence[Line]) -> list[Row]:
         row([100 * bare.track_cpu_s / tag.track_cpu_s for bare, tag in pairs], "The same by processor time", "%", ""),
         row(
             [1 / tag.track_s for tag in tags],
-            "`tag`, steady state",
+            "`tag --parameters none`, steady state",
             "tracks/s",
             f"stereo MP3s of 30 s, {os.cpu_count()} cores, numpy trunk",
         ),
+        row([1 / tag.track_s for tag in measuring], "`tag`, steady state", "tracks/s", "the same with all parameters"),
         row([tag.start_s for tag in tags], "`tag`, start-up", "s", "imports, graph, sandbox"),
     ]
 

@@ -147,9 +147,11 @@ def test_the_committed_results_and_the_documents_agree():
 
 
 PARTS = {
-    "`tag`, steady state": (34, "tracks/s"),
+    "`tag`, steady state": (24, "tracks/s"),
+    "`tag --parameters none`, steady state": (34, "tracks/s"),
     "MP3, 30 s: extraction over bare decode": (1.33, "x"),
     "mp3, 4 min: extraction": (100, "ms"),
+    "mp3, 4 min: parameters in all, of extraction": (50, "%"),
     "`compact` by ONNX Runtime": (4000, "patches/s"),
     "Cost of an unchanged track": (0.5, "ms"),
     "Peak memory of `tag`, 20,000 catalog rows: all processes": (929, "MiB"),
@@ -168,16 +170,17 @@ def parts():
     return [row(name=name, value=value, unit=unit) for name, (value, unit) in PARTS.items()]
 
 
-def test_the_summary_has_five_rows():
+def test_the_summary_says_what_parameters_cost():
     lines = report.summary(parts(), MACHINE, "2024-02-29").splitlines()
-    assert len([line for line in lines if line.startswith("| ")]) == 1 + 5
-    assert "| 17.0 tracks/s per core |" in lines[2] and "| 1.33 times the time |" in lines[3]
+    assert len([line for line in lines if line.startswith("| ")]) == 1 + 6
+    assert "| 12.0 tracks/s per core |" in lines[2] and "| 17.0 tracks/s per core |" in lines[3]
+    assert "| 1.33 times the time |" in lines[4]
     assert lines[-1] == "Measured on 2024-02-29, 2 cores (Abacus 9)."
 
 
 def test_the_projection_is_the_sum_of_its_parts():
     costs = [cost for _, cost in report.track_costs(parts(), MACHINE)]
-    assert costs == pytest.approx([100, 16 / 4, 2 * 0.5])
+    assert costs == pytest.approx([100, 50, 16 / 4, 2 * 0.5])
     hours = 35e6 * sum(costs) / 1000 / 3600
     assert f"{hours:,.0f} core-hours" in " ".join(report.projection(parts(), MACHINE).split())
     assert f"| {hours:,.0f} core-hours (projection) |" in report.summary(parts(), MACHINE, "2024-02-29")
@@ -188,7 +191,7 @@ def test_storage_and_jobs_of_a_large_catalog():
     lines = text.splitlines()
     assert "one table of 1,000,000 tracks" in " ".join(lines)
     assert f"| `tracks` | 100 | {35e6 * 100 / 1e9:.2f} GB |" in lines and "| one snapshot | 615 | 21.5 GB |" in lines
-    night = 0.4 + 0.01 * (100 + 16 / 4)
+    night = 0.4 + 0.01 * (100 + 50 + 16 / 4)
     assert f"| night with 1 % changed | {night:.2f} | {35e6 * night / 3.6e6:.1f} | 7.00 GB |" in lines
     assert f"| new head for all tracks | 0.3 | {35e6 * 0.3 / 3.6e6:.2f} | 49.0 GB |" in lines
     assert "| `diff` of two snapshots | 0.036 | 0.35 |  |" in lines
@@ -316,22 +319,24 @@ def test_commands_take_turns_on_each_catalog(tmp_path, monkeypatch):
         ran.append(name)
         return usage(wall_s=len(ran), cpu_s=len(ran))
 
-    for name in ("_bare", "_tag"):
-        monkeypatch.setattr(pipeline, name, lambda *_, name=name: run(name))
+    monkeypatch.setattr(pipeline, "_bare", lambda *_: run("bare"))
+    monkeypatch.setattr(pipeline, "_tag", lambda *given: run(given[-1]))
     monkeypatch.setattr(pipeline.corpus, "write_bundle", lambda folder: folder)
     monkeypatch.setattr(pipeline.corpus, "songs_catalog", lambda folder, count: folder)
     monkeypatch.setattr(pipeline.corpus, "first_rows", lambda catalog, count: catalog)
     pipeline.rows(tmp_path, tmp_path, repetitions=2)
-    assert ran == ["_bare", "_tag"] * 2 + ["_tag", "_bare"] * 2
+    assert ran == ["bare", "default", "none"] * 2 + ["none", "default", "bare"] * 2
 
 
 def test_throughput_is_compared_run_by_run():
     bares = [pipeline.Line(1, 0.045, 0.09), pipeline.Line(1, 0.038, 0.07)]
     tags = [pipeline.Line(8, 0.05, 0.09), pipeline.Line(9, 0.04, 0.07)]
-    share, cpu, rate, startup = pipeline._report(bares, tags)
+    measuring = [pipeline.Line(8, 0.08, 0.16), pipeline.Line(9, 0.08, 0.16)]
+    share, cpu, rate, measured_rate, startup = pipeline._report(bares, tags, measuring)
     assert (share.low, share.high) == (pytest.approx(90), pytest.approx(95)) and share.is_met
     assert (cpu.value, startup.value) == (pytest.approx(100), 8.5)
     assert (rate.low, rate.high) == (pytest.approx(20), pytest.approx(25))
+    assert rate.name == "`tag --parameters none`, steady state" and measured_rate.value == pytest.approx(12.5)
 
 
 def test_the_bare_loop_takes_every_track(tmp_path, monkeypatch):
