@@ -4,6 +4,7 @@ import dataclasses
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,9 +81,12 @@ ORIGINS = (
 
 def files(folder: Path) -> Iterator[tuple[Origin, Path]]:
     """The file of each origin whose tools are installed. They are made once, from `stereo.wav` in the folder."""
+    origins = {origin.name: origin for origin in ORIGINS}
     for origin in ORIGINS:
-        if shutil.which(shlex.split(origin.command)[0]) is None:
-            print(f"{origin.name}: left out, because {shlex.split(origin.command)[0]} is not installed")
+        makers = [origin, *([origins[origin.source]] if origin.source in origins else [])]
+        tools = [shlex.split(maker.command)[0] for maker in makers]
+        if absent := [tool for tool in tools if shutil.which(tool) is None]:
+            print(f"{origin.name}: left out, because {absent[0]} is not installed", file=sys.stderr)
             continue
         path = _path(folder, origin)
         if not path.exists():
