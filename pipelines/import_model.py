@@ -12,8 +12,15 @@ from typing import Any
 
 import click
 
-from pipelines.inputs.flags import answer, answer_flags
+from pipelines.inputs.flags import answer, answer_flags, combined
 from pipelines.terminal.command import Command, CommandGroup
+
+_described = combined(
+    click.option(
+        "--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card."
+    ),
+    click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card."),
+)
 
 
 @click.group(cls=CommandGroup)
@@ -49,8 +56,7 @@ def musicnn(**flags: Any) -> int:
 @click.option("--feature-spec", required=True, metavar="JSON", help="How audio becomes the network's input.")
 @click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
 @click.option("--name", metavar="NAME", help="Name of the trunk (default: the file's name).")
-@click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
-@click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
+@_described
 @answer_flags
 def onnx(**flags: Any) -> int:
     """Reads the network."""
@@ -104,8 +110,7 @@ def onnx(**flags: Any) -> int:
 )
 @click.option("--vector-output", metavar="NAME", help="Name of its output (default: its only one).")
 @click.option("--name", metavar="NAME", help="Name of the network (default: the file's name).")
-@click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
-@click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
+@_described
 @answer_flags
 def text_network(**flags: Any) -> int:
     """Reads the network."""
@@ -129,8 +134,7 @@ def text_network(**flags: Any) -> int:
 )
 @click.option("--output", required=True, metavar="BUNDLE", help="New folder or gs:// prefix of the bundle.")
 @click.option("--name", metavar="NAME", help="Name of the network (default: the file's name).")
-@click.option("--origin", default="", metavar="TEXT", help="Where the network is from, for manifest and model card.")
-@click.option("--licence", default="", metavar="TEXT", help="Licence of its weights, for manifest and model card.")
+@_described
 @click.option("--licence-file", metavar="FILE", help="Text of the licence, which the bundle keeps as LICENSE.txt.")
 @answer_flags
 def beats(**flags: Any) -> int:

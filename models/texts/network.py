@@ -24,6 +24,7 @@ class TextRunner(OnnxNetwork):
     """A text network: token ids [1, n] -> float64 [dim]."""
 
     what, rows = "text network", "texts"
+    remedy = "pip install 'catalog-tagger[text]'"
 
     def vector(self, inputs: Mapping[str, npt.NDArray[np.int64]], output: str) -> npt.NDArray[np.float64]:
         """The vector of one text.

@@ -12,6 +12,8 @@ from models.trunks.time_limit import CallMonitor
 
 INSTALL = "pip install 'catalog-tagger[onnx]'"
 
+TRUNK_REMEDY = f"{INSTALL}, or choose --inference tensorflow if TensorFlow is installed"
+
 CALL_S = 600.0
 """Longest that one batch may take."""
 
@@ -30,12 +32,14 @@ class OnnxNetwork:
       BundleError: ONNX Runtime is not installed, or cannot run this file, or it takes data from another file.
     """
 
-    what, rows = "trunk", "patches"
+    what, rows = "network", "rows"
     """What the network is, and what the rows of its inputs are, for messages."""
+    remedy = INSTALL
+    """What installs ONNX Runtime."""
 
     def __init__(self, model: bytes, threads: int | None = 1, options: Any = None) -> None:
         check_self_contained(model, self.what)
-        runtime, options = _runtime(self.what), options or session_options(threads)
+        runtime, options = _runtime(self.what, self.remedy), options or session_options(threads)
         self._run_options = runtime.RunOptions
         try:
             self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -70,6 +74,9 @@ class OnnxNetwork:
 class OnnxTrunk(OnnxNetwork):
     """A trunk: float32 [n, frames, mels] -> float32 [n, patch_dim]."""
 
+    what, rows = "trunk", "patches"
+    remedy = TRUNK_REMEDY
+
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 [n, frames, mels] -> float32 [n, patch_dim]. A network with a fixed n gets padded batches."""
         size = self.inputs[0].shape[0]
@@ -94,7 +101,7 @@ def told(error: Exception) -> str:
 
 def session_options(threads: int | None) -> Any:
     """Options of ONNX Runtime for a trunk: `threads` of one call; None: one per core."""
-    options = _runtime().SessionOptions()
+    options = _runtime("trunk", TRUNK_REMEDY).SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # warnings are about the graph, and errors are raised
@@ -105,12 +112,10 @@ def _padded(batch: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)])
 
 
-def _runtime(what: str = "trunk") -> ModuleType:
+def _runtime(what: str, remedy: str) -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
-        instead = f"{INSTALL}, or choose --inference tensorflow if TensorFlow is installed"
-        remedy = instead if what == "trunk" else "pip install 'catalog-tagger[text]'"
         raise BundleError(f"this {what} needs ONNX Runtime, which is not installed: {remedy}") from error
     module: ModuleType = onnxruntime
     return module

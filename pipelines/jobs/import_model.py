@@ -63,7 +63,7 @@ def run_onnx(args: Arguments, beam_args: list[str]) -> Answer:
     clear_unfinished(args.output)
     spec = read_feature_spec(args.feature_spec)
     try:
-        data = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
+        data = _read_given("--onnx", args.onnx)
         texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
         bundle = write_onnx_bundle(args.output, data, spec, **texts)
     except BundleError as error:
@@ -121,8 +121,7 @@ def run_text(args: Arguments, beam_args: list[str]) -> Answer:
     check_writes("--output", args.output, "bundle")
     clear_unfinished(args.output)
     trunk = find_trunk(args.for_trunk)
-    onnx = _read_given("--onnx", args.onnx, MOST_NETWORK_BYTES)
-    tokenizer = _read_given("--tokenizer", args.tokenizer, MOST_NETWORK_BYTES)
+    onnx, tokenizer = (_read_given(f"--{name}", getattr(args, name)) for name in ("onnx", "tokenizer"))
     texts = {"name": args.name or Path(args.onnx).stem, "source": args.origin, "licence": args.licence}
     names = {"tokens_input": args.tokens_input, "mask_input": args.mask_input, "output": args.vector_output}
     declared = {"length": args.sequence_length, "template": args.template}
@@ -162,8 +161,8 @@ def _declared_beats(spec: str | None) -> tuple[BeatInput, Ends]:
         raise CommandFailed(f"--spec={spec}: {error}") from error
 
 
-def _read_given(flag: str, url: str, most: int) -> bytes:
-    """A file that a flag names.
+def _read_given(flag: str, url: str, most: int | None = None) -> bytes:
+    """A file that a flag names, of at most so many bytes.
 
     Raises:
       CommandFailed: there is none, or it is too large.
