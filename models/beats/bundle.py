@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.beats.network import BeatNetwork, Ends
+from models.bundles.model_card import origin_lines
 from models.bundles.trunk_bundle import BUNDLE_FILE, BundleError, read_checked
 from models.bundles.writing import write_files
 from models.trunks.onnx_file import check_self_contained, opset_of
@@ -241,7 +242,6 @@ def _load(url: str, beats_id: str, parallel: int) -> BeatNetwork:
 def beat_card(bundle: BeatBundle) -> str:
     """The model card: Markdown with Hugging Face front matter."""
     given, trial = bundle.given, bundle.trial
-    known = [f"Source: {bundle.source}."] * bool(bundle.source) + [f"Licence: {bundle.licence}."] * bool(bundle.licence)
     noise = "It also hears a beat in white noise." if trial.hears_noise else "It hears no beat in white noise."
     return "\n".join(
         [
@@ -251,7 +251,7 @@ def beat_card(bundle: BeatBundle) -> str:
             f"This network maps {given.n_mels} mel bands from {given.fmin:g} to {given.fmax:g} Hz, {given.frames_hz:g} "
             "times a second, to logits of beats and downbeats. `catalog-tagger tag --beats` makes tempo and metre of "
             "them. `bundle.json` declares its input.",
-            *(["", *known] if known else []),
+            *origin_lines(bundle.source, bundle.licence),
             "",
             "## Trial",
             "",

@@ -3,10 +3,8 @@
 Arguments: the declaration as JSON, and the bytes of address space. The network is on stdin.
 """
 
-import contextlib
 import functools
 import json
-import resource
 import sys
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from models.beats.network import BeatNetwork, Ends
 from models.beats.patterns import PATTERN_BPM, RATE_HZ, drum_pattern, noise
 from models.bundles.trunk_bundle import BundleError
+from models.trunks.onnx_child import answer_within
 from models.trunks.onnx_trunk import told
 from transforms.features.rhythm.beat_input import BeatInput
 from transforms.features.rhythm.beat_mels import beat_mels
@@ -124,23 +123,10 @@ def _nothing_heard(logits: list[tuple[np.ndarray, np.ndarray]]) -> str:
     )
 
 
-def _answer(onnx: bytes, given: BeatInput, ends: Ends) -> dict[str, Any]:
-    try:
-        return beats_heard(onnx, given, ends)
-    except BundleError as error:
-        return {"refused": str(error)}
-    except MemoryError:
-        return {"refused": "the network needs too much memory: export a smaller one"}
-
-
 def _main(declared: str, memory: str) -> None:
-    onnx, obj = sys.stdin.buffer.read(), json.loads(declared)
-    with contextlib.suppress(ImportError):
-        import onnxruntime  # noqa: F401 - loaded before the limits apply
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    found = _answer(onnx, BeatInput.from_json(obj["input"]), Ends(*obj["ends"]))
-    sys.stdout.buffer.write(json.dumps(found).encode())
+    obj = json.loads(declared)
+    given, ends = BeatInput.from_json(obj["input"]), Ends(*obj["ends"])
+    answer_within(memory, lambda onnx: beats_heard(onnx, given, ends))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,12 @@ from models.scoring.formatting import show, with_interval
 from transforms.taxonomy.hierarchy import Taxonomy
 
 
+def origin_lines(source: str, licence: str) -> list[str]:
+    """Lines of a card, after an empty one, on where a network is from; none if nothing is known."""
+    known = [f"Source: {source}."] * bool(source) + [f"Licence: {licence}."] * bool(licence)
+    return ["", *known] if known else []
+
+
 def model_card(embedding: Embedding, tagging: Tagging, metrics: Mapping[str, Any]) -> str:
     """Markdown with Hugging Face front matter.
 

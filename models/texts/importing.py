@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from models.bundles.model_card import origin_lines
 from models.bundles.text_bundle import TEXT_FILE, TOKENIZER_FILE, TextBundle, TextNetwork
 from models.bundles.trunk_bundle import BundleError, load_trunks
 from models.bundles.writing import write_text_bundle
@@ -110,8 +111,6 @@ def _facts(onnx: bytes, tokenizer: bytes, declared: dict[str, Any]) -> dict[str,
 
 
 def _card(network: TextNetwork) -> str:
-    known = [f"Source: {network.source}."] * bool(network.source)
-    known += [f"Licence: {network.licence}."] * bool(network.licence)
     return "\n".join(
         [
             *("---", "library_name: onnx", "tags:", "- feature-extraction", "- music", "---", ""),
@@ -120,7 +119,7 @@ def _card(network: TextNetwork) -> str:
             f"This network maps a text of at most {network.length} tokens, in the template `{network.template}`, to "
             f"{network.dim} values in the space of the trunk `{network.trunk_id}`. `catalog-tagger search` with "
             "`--text-model` compares them with the tracks of a table.",
-            *(["", *known] if known else []),
+            *origin_lines(network.source, network.licence),
             "",
         ]
     )

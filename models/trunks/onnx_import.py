@@ -1,5 +1,6 @@
 """Imports a ready-made ONNX network as a trunk, after a trial in a child process."""
 
+from models.bundles.model_card import origin_lines
 from models.bundles.trunk_bundle import Embedding, TrunkBundle, TrunkFile
 from models.bundles.writing import write_trunk_bundle
 from models.embedding.pooling import Pooling
@@ -46,7 +47,6 @@ def write_onnx_bundle(
 
 
 def _card(trunk: TrunkFile, spec: FeatureSpec) -> str:
-    known = [f"Source: {trunk.source}."] * bool(trunk.source) + [f"Licence: {trunk.licence}."] * bool(trunk.licence)
     return "\n".join(
         [
             *("---", "library_name: onnx", "tags:", "- feature-extraction", "- music", "---", ""),
@@ -54,7 +54,7 @@ def _card(trunk: TrunkFile, spec: FeatureSpec) -> str:
             "",
             f"This network maps log-mel patches of {spec.patch_s:.1f} s to embeddings of {trunk.patch_dim} values. It "
             "has no tags. `catalog-tagger train --trunk` fits heads on it.",
-            *(["", *known] if known else []),
+            *origin_lines(trunk.source, trunk.licence),
             "",
         ]
     )
