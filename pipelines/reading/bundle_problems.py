@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from models.beats.bundle import KIND, NETWORK_FILE, read_beat_bundle
 from models.bundles.tagger_bundle import HEADS, load_bundle
-from models.bundles.text_bundle import TEXT_FILE, load_text_bundle
-from models.bundles.trunk_bundle import BundleError, load_trunks, read_file, read_manifest_of
+from models.bundles.text_bundle import load_text_bundle
+from models.bundles.trunk_bundle import TEXT_NETWORK, BundleError, load_trunks, read_file, read_manifest_of
 from models.trunks.loading import check_onnx
 from models.trunks.onnx_file import check_self_contained
 from transforms import storage
@@ -16,7 +17,8 @@ def bundle_problems(url: str) -> Iterator[str]:
     Raises:
       BundleError: there is no bundle, or its manifest cannot be read.
     """
-    files = read_manifest_of(url)["files"]
+    manifest = read_manifest_of(url)
+    files = manifest["files"]
     contents = {}
     for name, sha256 in files.items():
         try:
@@ -26,7 +28,11 @@ def bundle_problems(url: str) -> Iterator[str]:
     if len(contents) < len(files):
         return
     try:
-        if TEXT_FILE in files:
+        if manifest.get("kind") == KIND:
+            read_beat_bundle(url)
+            check_self_contained(contents[NETWORK_FILE], "network of beats")
+            return
+        if TEXT_NETWORK in manifest:
             check_self_contained(load_text_bundle(url).onnx, "text network")
             return
         bundle = load_bundle(url) if HEADS in files else load_trunks(url)

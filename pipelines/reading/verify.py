@@ -8,10 +8,10 @@ import shlex
 from typing import Any
 
 from models.bundles.trunk_bundle import BUNDLE_FILE, read_manifest_of
-from models.trunks.verification import bundle_problems
 from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import require_kind
 from pipelines.inputs.table import chosen_snapshot
+from pipelines.reading.bundle_problems import bundle_problems
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, FAILED, UsageError
 from transforms import storage

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.serving.cache import ByteCache
 from pipelines.terminal.printing import plain_rows
+from transforms.formats.arrow import one_array
 from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import DELETES_OF
 from transforms.table.reader import TRACK_ID, SnapshotReader
@@ -38,7 +39,7 @@ class BucketRows:
         """The rows, which are sorted by track_id."""
         rows = rows.combine_chunks()
         names = rows.column_names
-        columns = [_array(rows[name]) if name == TRACK_ID else _packed(_array(rows[name])) for name in names]
+        columns = [one_array(rows[name]) if name == TRACK_ID else _packed(one_array(rows[name])) for name in names]
         return cls(rows.schema, pa.record_batch(columns, names))
 
     @property
@@ -65,11 +66,6 @@ class BucketRows:
         fields = [self.schema.field(name) for name in self.schema.names if columns is None]
         fields = fields or [self.schema.field(name) for name in columns or ()]
         return pa.table([_unpacked(self.packed[field.name], field.type) for field in fields], pa.schema(fields))
-
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
 def _packed(values: pa.Array) -> pa.Array:
@@ -168,7 +164,7 @@ class KeptReader(SnapshotReader):
 
     def bucket_ids(self, bucket: int) -> pa.Array:
         """Ids of the tracks of a bucket, ascending."""
-        return _array(self.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID])
+        return one_array(self.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID])
 
     def _rows_key(self, name: str, bucket: int) -> Hashable:
         return ("rows", name, bucket, *self.manifest.content(name, bucket))

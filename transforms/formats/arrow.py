@@ -48,6 +48,12 @@ def numbered_parts(rows: pa.Table, numbers: np.ndarray) -> Iterator[tuple[int, b
         yield number, to_ipc(ordered.slice(start, stop - start))
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The chunks of a column as one array."""
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
+
+
 def content_digest(table: pa.Table) -> str:
     """SHA-256 of column names, types and values in row order. It is equal for equal rows, however they are stored."""
     sha = hashlib.sha256()

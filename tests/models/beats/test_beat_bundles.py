@@ -68,6 +68,16 @@ def test_a_bundle_has_the_network_its_licence_and_a_card(imported, tmp_path, cap
     assert (again, other) == (0, 1), "the same bundle may be there, another one is not overwritten"
 
 
+def test_verify_checks_a_bundle_and_tells_a_changed_network(imported, monkeypatch, capsys):
+    monkeypatch.setattr(bundle, "tried", tried_here)
+    code, url = imported(beat_network())
+    assert (code, main(["verify", url])) == (0, 0)
+    assert "no problem" in capsys.readouterr().out
+    Path(url, "beats.onnx").write_bytes(beat_network()[:-1])
+    assert main(["verify", url]) == 1
+    assert "beats.onnx" in "".join(capsys.readouterr())
+
+
 def tried_here(module, argument, onnx, work):
     """What the child process does, in this one: it starts in a tenth of the time."""
     declared = json.loads(argument)

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from transforms.discovery.search.columns import column_of
 from transforms.discovery.search.keys import camelot_code, compatible_codes
 from transforms.discovery.search.request import SearchRequest, ValueRange
-from transforms.discovery.search.texts import TEXT_COLUMNS, RowMask, has_words, joined_texts, text_words
+from transforms.discovery.search.texts import TEXT_COLUMNS, RowMask, has_words, joined_texts, row_mask, text_words
 from transforms.discovery.search.vocabulary import DiscoveryError, Term
+from transforms.formats.arrow import one_array
 from transforms.table.duckdb_views import NotReadOnly, check_question
 from transforms.table.reader import SnapshotReader
 
@@ -58,8 +59,8 @@ def tag_condition(term: Term, wanted: bool) -> Condition:
     tags = pa.array(term.tags, pa.string())
 
     def mask(rows: pa.Table) -> RowMask:
-        lists = _chunk(rows["top_tags"])
-        is_own = _booleans(pc.is_in(pc.list_flatten(lists).field("tag"), value_set=tags))
+        lists = one_array(rows["top_tags"])
+        is_own = row_mask(pc.is_in(pc.list_flatten(lists).field("tag"), value_set=tags))
         found = np.zeros(len(lists), np.bool_)
         found[np.asarray(pc.list_parent_indices(lists))[is_own]] = True
         return found if wanted else ~found
@@ -91,7 +92,7 @@ def _one_of(snapshot: SnapshotReader, word: str, values: Sequence[str]) -> Condi
 
     def mask(rows: pa.Table) -> RowMask:
         texts = pc.utf8_lower(rows[column].cast(pa.string()))
-        return _booleans(pc.is_in(texts, value_set=wanted))
+        return row_mask(pc.is_in(texts, value_set=wanted))
 
     return Condition(f"{column} is {' or '.join(values)}", (column,), mask)
 
@@ -103,9 +104,9 @@ def _key(snapshot: SnapshotReader, key: str) -> Condition:
     codes = compatible_codes(code)
 
     def mask(rows: pa.Table) -> RowMask:
-        texts = _chunk(rows[column].cast(pa.string())).dictionary_encode()
+        texts = one_array(rows[column].cast(pa.string())).dictionary_encode()
         fits = [camelot_code(text) in codes for text in texts.dictionary.to_pylist()]
-        return _booleans(pa.array(fits, pa.bool_()).take(texts.indices))
+        return row_mask(pa.array(fits, pa.bool_()).take(texts.indices))
 
     return Condition(f"{column} is compatible with {code} ({', '.join(codes)})", (column,), mask)
 
@@ -125,7 +126,7 @@ def _where(snapshot: SnapshotReader, predicate: str) -> Condition:
 
     def mask(rows: pa.Table) -> RowMask:
         ids = _matching(rows, predicate)
-        return _booleans(pc.is_in(rows["track_id"], value_set=ids))
+        return row_mask(pc.is_in(rows["track_id"], value_set=ids))
 
     return Condition(f"where {predicate}", None, mask)
 
@@ -152,14 +153,4 @@ def _matching(rows: pa.Table, predicate: str) -> pa.Array:
         except duckdb.Error as error:
             text = " ".join(str(error).split("\n\nLINE ")[0].split())
             raise DiscoveryError(f"--where {predicate!r}: {text}") from error
-    return _chunk(found["track_id"])
-
-
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
-
-
-def _booleans(values: pa.Array | pa.ChunkedArray) -> RowMask:
-    found: RowMask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
-    return found
+    return one_array(found["track_id"])

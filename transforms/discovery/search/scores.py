@@ -75,6 +75,11 @@ class TermScores:
         return TermScores(self.scores[mask], self.positive[mask], self.best[mask], cosines)
 
 
+def id_array(track_ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> pa.Array:
+    """Ids of tracks as one array of strings."""
+    return pa.array(track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist(), pa.string())
+
+
 class ScoreReader:
     """Reads the scores of terms from a snapshot, bucket by bucket."""
 
@@ -95,8 +100,7 @@ class ScoreReader:
         Raises:
           StorageError: a file is missing or damaged.
         """
-        listed = track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist()
-        ids = pa.array(listed, pa.string())
+        ids = id_array(track_ids)
         shape = (len(ids), len(self._tags))
         scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
         if self._tags:

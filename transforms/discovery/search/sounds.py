@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.request import TextVector
+from transforms.discovery.search.scores import id_array
 from transforms.discovery.search.vocabulary import DiscoveryError
 from transforms.schemas.embedding_parts import EmbeddingPart
 from transforms.table.reader import EVERY_EMBEDDING, TRACK_ID, SnapshotReader
@@ -76,8 +77,7 @@ class SoundComparison:
         Raises:
           StorageError: a file is missing or damaged.
         """
-        listed = track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist()
-        ids = pa.array(listed, pa.string())
+        ids = id_array(track_ids)
         self._fit()
         if bucket is not None and bucket in self._sampled:
             found = self._sampled[bucket]

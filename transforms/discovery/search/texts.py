@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.vocabulary import DiscoveryError
+from transforms.formats.arrow import one_array
 
 TEXT_COLUMNS = ("title", "artist")
 """Columns of `tracks` that words are looked for in."""
@@ -39,17 +40,23 @@ def text_words(text: str) -> list[str]:
 def joined_texts(rows: pa.Table, columns: Sequence[str] = TEXT_COLUMNS) -> pa.Array:
     """The texts of several columns as one, for each row; those that the rows do not have are left out."""
     empty = pa.scalar("")
-    texts = [pc.fill_null(_chunk(rows[name]), empty) for name in columns if name in rows.column_names]
+    texts = [pc.fill_null(one_array(rows[name]), empty) for name in columns if name in rows.column_names]
     return pc.binary_join_element_wise(*texts, " ")
 
 
 def has_words(texts: pa.Array, words: Sequence[str]) -> RowMask:
     """Which texts have all words of `text_words`; a null has none."""
-    is_ascii = _booleans(pc.string_is_ascii(texts))
+    is_ascii = row_mask(pc.string_is_ascii(texts))
     found = np.zeros(len(texts), np.bool_)
     # Words have no punctuation, so it can stay in the texts: it keeps apart what a space would keep apart.
     found[is_ascii] = _matching(_plain_ascii(texts.filter(pa.array(is_ascii))), words)
     found[~is_ascii] = _matching(_plain(texts.filter(pa.array(~is_ascii))), words)
+    return found
+
+
+def row_mask(values: pa.Array | pa.ChunkedArray) -> RowMask:
+    """Boolean values of rows; a null is false."""
+    found: RowMask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
     return found
 
 
@@ -77,7 +84,7 @@ class TextIndex:
         """The index of texts."""
         lists = pc.utf8_split_whitespace(_spaced(texts))
         flat, parents = lists.flatten(), np.asarray(pc.list_parent_indices(lists), np.int64)
-        is_word = _booleans(pc.not_equal(flat, ""))
+        is_word = row_mask(pc.not_equal(flat, ""))
         encoded = flat.filter(pa.array(is_word)).dictionary_encode()
         keys = np.sort(np.asarray(encoded.indices, np.int64) * max(len(texts), 1) + parents[is_word])
         keys = keys[np.diff(keys, prepend=-1) > 0]  # a row counts once for each word
@@ -95,7 +102,7 @@ class TextIndex:
         found = np.ones(self.size, np.bool_)
         for word in words:
             own = np.zeros(self.size, np.bool_)
-            own[self.rows[self._entries(np.flatnonzero(_booleans(pc.match_substring(self.words, word))))]] = True
+            own[self.rows[self._entries(np.flatnonzero(row_mask(pc.match_substring(self.words, word))))]] = True
             found &= own
         return found
 
@@ -110,7 +117,7 @@ class TextIndex:
 def _matching(texts: pa.Array, words: Sequence[str]) -> RowMask:
     found = np.ones(len(texts), np.bool_)
     for word in words:
-        found &= _booleans(pc.match_substring(texts, word))
+        found &= row_mask(pc.match_substring(texts, word))
     return found
 
 
@@ -131,13 +138,3 @@ def _plain(texts: pa.Array) -> pa.Array:
 def _plain_ascii(texts: pa.Array) -> pa.Array:
     """Texts that are ASCII as `_plain` has them, but with their other punctuation."""
     return pc.ascii_lower(pc.replace_substring(texts, "'", ""))
-
-
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
-
-
-def _booleans(values: pa.Array | pa.ChunkedArray) -> RowMask:
-    found: RowMask = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), np.bool_)
-    return found

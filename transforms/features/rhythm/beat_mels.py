@@ -11,11 +11,9 @@ from scipy import fft
 from transforms.audio.samples import Float32
 from transforms.features.parameters.cleaning import finite
 from transforms.features.rhythm.beat_input import BeatInput
+from transforms.features.rhythm.measuring import LEAST_S, QUIETEST
+from transforms.features.rhythm.onsets import hann
 
-_LEAST_S = 4.0
-"""Less than this says nothing about tempo."""
-_QUIETEST = 1e-5
-"""Greatest sample (full scale is 1) up to which an excerpt is silence."""
 _BLOCK_FRAMES = 64
 
 
@@ -33,12 +31,12 @@ def beat_mels(
     Returns:
       float16 [frames, n_mels] around the middle of the excerpt; None for silence and for less than 4 s.
     """
-    if len(channels) < _LEAST_S * rate_hz:
+    if len(channels) < LEAST_S * rate_hz:
         return None
     clean = finite(channels)
     count = clean.shape[1]
     mixed = clean @ np.array([1 / count] * count if weights is None else weights, np.float32)
-    if float(np.abs(mixed).max()) <= _QUIETEST:
+    if float(np.abs(mixed).max()) <= QUIETEST:
         return None
     samples = mixed if rate_hz == given.sample_rate else soxr.resample(mixed, rate_hz, given.sample_rate)
     frames = 1 + len(samples) // given.hop_length
@@ -51,7 +49,7 @@ def beat_mels(
 def _log_mels(padded: Float32, frames: int, given: BeatInput) -> Float32:
     """Float32 samples, of which frame i covers n_fft from i * hop on -> float32 [frames, n_mels]."""
     windows = np.lib.stride_tricks.sliding_window_view(padded, given.n_fft)[:: given.hop_length][:frames]
-    window, bank = _window(given.n_fft), mel_bank(given)
+    window, bank = hann(given.n_fft), mel_bank(given)
     out = np.empty((frames, given.n_mels), np.float32)
     for start in range(0, frames, _BLOCK_FRAMES):
         spectrum = fft.rfft(windows[start : start + _BLOCK_FRAMES] * window, axis=1)
@@ -61,11 +59,6 @@ def _log_mels(padded: Float32, frames: int, given: BeatInput) -> Float32:
     out += np.float32(given.log_offset)
     np.log(out, out=out)
     return out
-
-
-@functools.lru_cache(maxsize=8)
-def _window(size: int) -> Float32:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ LEAST_S = 4.0
 """Less than this says nothing about tempo."""
 LONGEST_S = 60.0
 """Of a longer excerpt, the middle 60 s are used."""
-_QUIETEST = 1e-5
+QUIETEST = 1e-5
 """Greatest sample (full scale is 1) below which an excerpt is silence."""
 _LOUDEST = 1e12
 """Sum of squares below which nothing overflows later."""
@@ -97,10 +97,10 @@ def _usable(samples: Float32, rate_hz: int) -> Float32:
 
 
 def _is_silent(samples: Float32) -> bool:
-    """Whether all samples are below `_QUIETEST`. Most are not even on average, which one product tells."""
-    if float(np.dot(samples, samples)) >= _QUIETEST**2 * len(samples):
+    """Whether all samples are below `QUIETEST`. Most are not even on average, which one product tells."""
+    if float(np.dot(samples, samples)) >= QUIETEST**2 * len(samples):
         return False
-    return float(np.abs(samples).max(initial=0.0)) < _QUIETEST
+    return float(np.abs(samples).max(initial=0.0)) < QUIETEST
 
 
 def _told(told: tempo.Tempo, periods: Float32, pulse: float, rate: float) -> Rhythm:

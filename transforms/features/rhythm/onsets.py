@@ -71,7 +71,7 @@ def _power_in_bands(samples: Float32, rate_hz: int, hop: int) -> Float32:
     second half plus the weighted difference of both.
     """
     hops = samples[: len(samples) // hop * hop].reshape(-1, hop)
-    rising, matrix, block = _window(2 * hop)[:hop], _band_matrix(rate_hz, hop), max(1, _BLOCK_SAMPLES // hop)
+    rising, matrix, block = hann(2 * hop)[:hop], _band_matrix(rate_hz, hop), max(1, _BLOCK_SAMPLES // hop)
     out, folded = np.empty((len(hops) - 1, matrix.shape[1]), np.float32), np.empty((block, hop), np.float32)
     for start in range(0, len(out), block):
         second = hops[start + 1 : start + 1 + block]
@@ -91,7 +91,8 @@ def _power(rows: Float32, bins: int) -> Float32:
 
 
 @functools.lru_cache(maxsize=8)
-def _window(size: int) -> Float32:
+def hann(size: int) -> Float32:
+    """A periodic Hann window, float32 [size]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
@@ -139,7 +140,7 @@ def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
     if len(slow) < size:
         slow = np.pad(slow, (0, size - len(slow)))
     windows = np.lib.stride_tricks.sliding_window_view(slow, size)[::hop]
-    window, matrix, block = _window(size), _pitch_matrix(rate_hz // _SLOWER, size), max(1, _BLOCK_SAMPLES // size)
+    window, matrix, block = hann(size), _pitch_matrix(rate_hz // _SLOWER, size), max(1, _BLOCK_SAMPLES // size)
     groups = _pitch_groups(rate_hz // _SLOWER, size)
     out, windowed = np.empty((len(windows), matrix.shape[1]), np.float32), np.empty((block, size), np.float32)
     for start in range(0, len(windows), block):
