@@ -1,6 +1,5 @@
 """`tag` and `prepare` become Dataflow jobs: translated whole, by the command line's own path, without a network."""
 
-import importlib
 import inspect
 import json
 import re
@@ -11,6 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from pipelines.jobs import prepare
+from pipelines.jobs.tag import graph as tag_graph
+from pipelines.jobs.tag import running as tag_running
 from pipelines.launch import beam as engines
 from tests.support.processes import imported_by
 from tests.support.world import World
@@ -28,6 +30,10 @@ DATAFLOW = [
     "--worker_machine_type=n2-standard-4",
     "--max_num_workers=20",
 ]
+
+# Of each command the module that launches its graph, and the function that builds it.
+LAUNCHING = {"tag": tag_running, "prepare": prepare}
+BUILDING = {"tag": tag_graph.build, "prepare": prepare.build}
 
 
 def command_line(command: str, world: World, output: Path) -> list[str]:
@@ -59,10 +65,9 @@ def translated(
         results.append(run_pipeline(*args, **kwargs))
         return results[-1]
 
-    job = importlib.import_module(f"pipelines.jobs.{request.param}")
     run_pipeline = engines.run_pipeline
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "run_pipeline", keep)
+        patch.setattr(LAUNCHING[request.param], "run_pipeline", keep)
         assert main(command_line(request.param, world, tmp_path_factory.mktemp("output")) + DATAFLOW) == 0
     return request.param, results[0].job
 
@@ -83,7 +88,7 @@ def test_the_steps_are_the_left_column_of_the_file(translated: tuple[str, Any]) 
     proto = job.proto_pipeline
     (root,) = (proto.components.transforms[name] for name in proto.root_transform_ids)
     names = {proto.components.transforms[name].unique_name for name in root.subtransforms}
-    steps = re.findall(r'"(\w+)" >>', inspect.getsource(importlib.import_module(f"pipelines.jobs.{command}").build))
+    steps = re.findall(r'"(\w+)" >>', inspect.getsource(BUILDING[command]))
     assert len(steps) > 7
     assert set(steps) <= names
 
