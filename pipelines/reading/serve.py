@@ -9,9 +9,6 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
 from transforms.telemetry.kept_work import note_service
 
-_BACKLOG = 2048
-"""Connections that wait for the process to accept them."""
-
 
 def run(args: Arguments, form: str) -> int:
     """Serves until the process is asked to end, or changes the file of clients; returns the exit code.
@@ -128,9 +125,10 @@ def _serve(args: Arguments, form: str) -> None:
 
 
 def _listener(host: str, port: int) -> contextlib.closing[socket.socket]:
+    from pipelines.serving.access.connections import listen
+
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return contextlib.closing(socket.create_server((host, port), family=family, backlog=_BACKLOG))
+        return contextlib.closing(listen(host, port))
     except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CommandFailed(f"--host {host} --port {port}: {reason}: choose another address or port") from error

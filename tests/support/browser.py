@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from pipelines.serving.access.clients import ClientsFile
-from pipelines.serving.access.connections import ConnectionLimits, ServerConfig
+from pipelines.serving.access.connections import ConnectionLimits, ServerConfig, listen
 from pipelines.serving.application import make_application, make_service
 from pipelines.serving.settings import ServiceSettings
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -40,17 +40,16 @@ def listening_service(
 ) -> Iterator[str]:
     """The URL of a service on a free port."""
     made = make_service(ServiceSettings(table=table, **settings), None if clients is None else ClientsFile(clients))
-    config = ServerConfig(make_application(made), limits)
-    config.port = 0
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started or not thread.is_alive(), "the service listens")
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    server = uvicorn.Server(ServerConfig(make_application(made), limits))
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive(), "the service listens")
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextlib.contextmanager

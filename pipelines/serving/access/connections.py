@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 import resource
+import socket
 from collections.abc import Callable
 
 import uvicorn
@@ -16,6 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SPARE_FILES = 512
 """Files that the process may have open besides its connections."""
+_BACKLOG = 2048
+"""Connections that wait for the process to accept them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,7 @@ class LimitedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a head."""
         super().connection_made(transport)
+        _send_at_once(transport)
         if len(self.connections) > self.config.limits.connections:
             transport.abort()
             return
@@ -129,6 +133,26 @@ class LimitedConnection(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that waits for connections at an address; port 0: any free one.
+
+    Raises:
+      OSError: the address or its port cannot be had.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Sends the body of an answer without waiting for the client to acknowledge its head, which takes 40 ms.
+
+    asyncio does this for sockets that name TCP as their protocol. Those of `socket.create_server` name none.
+    """
+    link = transport.get_extra_info("socket")
+    if link is not None and link.family in (socket.AF_INET, socket.AF_INET6):
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def allow_files(connections: int) -> None:

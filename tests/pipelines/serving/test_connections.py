@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pipelines.cli import main
-from pipelines.serving.access.connections import ConnectionLimits, allow_files
+from pipelines.serving.access.connections import ConnectionLimits, LimitedConnection, allow_files
 from tests.support.browser import listening_service
 from tests.support.waiting import PATIENCE_S, wait_until
 
@@ -57,6 +57,21 @@ def drip(link, data: bytes) -> int:
 def is_served(place) -> bool:
     with connected(place, HEAD + b"Connection: close\r\n\r\n") as link:
         return b'{"status":"ok"}' in rest_of(link)
+
+
+def test_a_body_does_not_wait_for_its_head_to_be_acknowledged(place, monkeypatch):
+    """With Nagle's algorithm each answer takes 40 ms more: the head and the body are two packets."""
+    options = []
+
+    def note(connection):
+        link = connection.transport.get_extra_info("socket")
+        options.append(link.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        complete(connection)
+
+    complete = LimitedConnection.on_response_complete
+    monkeypatch.setattr(LimitedConnection, "on_response_complete", note)
+    assert is_served(place)
+    assert options == [1]
 
 
 def test_a_client_that_sends_nothing_is_cut(place):
