@@ -15,6 +15,17 @@ BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 CATALOG_TRACKS = 35_000_000
 """Size of the catalog that the design is meant for."""
 TRACK_PATCHES = FeatureSpec().patches_per_track
+_SUMMARISED = (
+    "`tag`, steady state",
+    "`tag --parameters none`, steady state",
+    "MP3, 30 s: extraction over bare decode",
+    "mp3, 4 min: extraction",
+    "mp3, 4 min: parameters in all, of extraction",
+    "`compact` by ONNX Runtime",
+    "Cost of an unchanged track",
+    "Peak memory of `tag`, 20,000 catalog rows: all processes",
+)
+"""Rows that the README's figures are made of."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +42,7 @@ class Row:
       target: the most that `value` may be, or the least where `at_least` is set; None where there is no target.
       note: how it was measured, in a few words.
       date: when it was measured, if that was not with the other rows.
+      cpu: processor it was measured on, if that was not with the other rows.
     """
 
     benchmark: str
@@ -44,6 +56,7 @@ class Row:
     at_least: bool = False
     note: str = ""
     date: str = ""
+    cpu: str = ""
 
     def __post_init__(self) -> None:
         for field in ("value", "low", "high", "target"):
@@ -104,6 +117,8 @@ def render(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
     lines = ["| what | measured | range | target |", "|---|---:|---:|---:|"]
     lines += [_line(row) for row in rows]
     lines += ["", textwrap.fill(f"{date}: {_sentence(machine)}", 100, break_on_hyphens=False)]
+    if later := _occasions([row for row in rows if row.date], machine, date):
+        lines += [textwrap.fill(f"Rows with a date: {later}.", 100, break_on_hyphens=False)]
     lines += ["Ranges are smallest to largest of the repetitions."]
     return "\n".join(lines)
 
@@ -166,7 +181,15 @@ def summary(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
         ),
     ]
     table = ["| what | measured |", "|---|---:|", *(f"| {what} | {measured} |" for what, measured in lines)]
-    return "\n".join([*table, "", f"Measured on {date}, {machine['cores']} cores ({machine['cpu']})."])
+    occasions = _occasions([row_of(rows, name) for name in _SUMMARISED], machine, date)
+    sentence = textwrap.fill(f"Measured on {machine['cores']} cores: {occasions}.", 100, break_on_hyphens=False)
+    return "\n".join([*table, "", sentence])
+
+
+def _occasions(rows: Sequence[Row], machine: dict[str, Any], date: str) -> str:
+    """When and on which processor rows were measured: `2026-11-30 (Abacus 9) and 2026-11-25 (Abacus 8)`."""
+    found = sorted({(row.date or date, row.cpu or machine["cpu"]) for row in rows}, reverse=True)
+    return " and ".join(f"{day} ({cpu})" for day, cpu in found)
 
 
 def track_costs(rows: Sequence[Row], machine: dict[str, Any]) -> list[tuple[str, float]]:
@@ -213,7 +236,16 @@ def value_of(rows: Sequence[Row], name: str) -> float:
     Raises:
       ValueError: there is none, or there are several.
     """
-    found = [row.value for row in rows if row.name == name]
+    return row_of(rows, name).value
+
+
+def row_of(rows: Sequence[Row], name: str) -> Row:
+    """The one measurement of this name.
+
+    Raises:
+      ValueError: there is none, or there are several.
+    """
+    found = [row for row in rows if row.name == name]
     if len(found) != 1:
         raise ValueError(f"{len(found)} measurements are named {name!r}: run all benchmarks")
     return found[0]

@@ -49,16 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.only:
         write(rows, machine, date)
     elif args.replace:
-        write(*replaced(rows, date))
+        write(*replaced(rows, date, machine["cpu"]))
     return 0
 
 
-def replaced(rows: Sequence[Row], date: str) -> tuple[list[Row], dict, str]:
-    """The published rows with those of some benchmarks measured again on the same sort of machine; machine and date."""
+def replaced(rows: Sequence[Row], date: str, cpu: str) -> tuple[list[Row], dict, str]:
+    """The published rows, some of them measured again on a processor; machine and date of the others."""
     published, machine, published_on = read_results(ROOT / "benchmarks" / "results.json")
     again = {row.benchmark for row in rows}
     kept = [row for row in published if row.benchmark not in again]
-    dated = [dataclasses.replace(row, date=date) for row in rows]
+    dated = [dataclasses.replace(row, date=date, cpu="" if cpu == machine["cpu"] else cpu) for row in rows]
     order = {name: place for place, name in enumerate(BENCHMARKS)}
     return sorted([*kept, *dated], key=lambda row: order[row.benchmark]), machine, published_on
 

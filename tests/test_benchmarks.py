@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic: rows, table, markers, files. Never a timing."""
 
+import dataclasses
 import io
 import json
 import os
@@ -175,7 +176,14 @@ def test_the_summary_says_what_parameters_cost():
     assert len([line for line in lines if line.startswith("| ")]) == 1 + 6
     assert "| 12.0 tracks/s per core |" in lines[2] and "| 17.0 tracks/s per core |" in lines[3]
     assert "| 1.33 times the time |" in lines[4]
-    assert lines[-1] == "Measured on 2024-02-29, 2 cores (Abacus 9)."
+    assert lines[-1] == "Measured on 2 cores: 2024-02-29 (Abacus 9)."
+
+
+def test_the_summary_names_each_date_and_processor_that_it_is_made_of():
+    rows = [dataclasses.replace(r, date="2024-03-01", cpu="Abacus 10") if "steady" in r.name else r for r in parts()]
+    sentence = "Measured on 2 cores: 2024-03-01 (Abacus 10) and 2024-02-29 (Abacus 9)."
+    assert report.summary(rows, MACHINE, "2024-02-29").splitlines()[-1] == sentence
+    assert "\nRows with a date: 2024-03-01 (Abacus 10).\n" in report.render(rows, MACHINE, "2024-02-29")
 
 
 def test_the_projection_is_the_sum_of_its_parts():
@@ -202,8 +210,11 @@ def test_rows_measured_later_replace_those_of_their_benchmark(tmp_path, monkeypa
     first = [row(), row(benchmark="scale", name="old"), row(benchmark="memory", name="size")]
     report.write_results(tmp_path / "benchmarks" / "results.json", first, MACHINE, "2024-02-29")
     monkeypatch.setattr(run, "ROOT", tmp_path)
-    rows, measured_on, date = run.replaced([row(benchmark="memory", name="new", note="30 s")], "2024-03-01")
+    rows, measured_on, date = run.replaced(
+        [row(benchmark="memory", name="new", note="30 s")], "2024-03-01", "Abacus 10"
+    )
     assert [r.name for r in rows] == ["Throughput", "new", "old"] and (measured_on, date) == (MACHINE, "2024-02-29")
+    assert [r.cpu for r in rows] == ["", "Abacus 10", ""]
     assert "| new (30 s; 2024-03-01) | 93.0 % |" in report.render(rows, measured_on, date)
     with pytest.raises(SystemExit):
         run.main(["--replace"])
