@@ -61,6 +61,18 @@ def test_a_token_opens_and_names_its_life(guarded):
         assert client.get("/v1/tracks/track-0001", headers=header).status_code == 200
 
 
+def test_processes_with_one_file_of_clients_share_tokens_and_cursors(guarded, served):
+    """So a proxy may send each request to any of them."""
+    first, secrets, path = guarded
+    with service(served, path, rate=1000.0) as second:
+        header = token_of(first, "reader", secrets["reader"])
+        page = first.get("/v1/tracks?limit=5", headers=header).json()
+        following = second.get("/v1/tracks", params={"limit": 5, "cursor": page["next"]}, headers=header)
+        whole = second.get("/v1/tracks?limit=10", headers=header)
+    assert page["data"] + following.json()["data"] == whole.json()["data"]
+    assert page["snapshot"] == following.json()["snapshot"]
+
+
 @pytest.mark.parametrize(
     "change, status, error",
     [
