@@ -26,19 +26,22 @@ MEMORY_PER_CORE = 3 * GIB // 4
 
 LEAST_MEMORY = GIB
 _COMPILED = ("av", "numpy", "pyarrow", "scipy.signal", "soundfile", "soxr")
-_EXTRAS = {
-    "tensorflow": "`train` needs it, and bundles without an ONNX file",
-    "onnxruntime": "`tag` is slower without it",
-    "duckdb": "`query` needs it",
-    "fastapi": "`serve` needs it",
-    "XlsxWriter": "`query --output` needs it for .xlsx",
-}
+_EXTRAS = (
+    ("tensorflow", "tensorflow", "`train` needs it, and bundles without an ONNX file"),
+    ("onnx", "onnxruntime", "`tag` is slower without it"),
+    ("text", "tokenizers", "`import-model text` and `search --sounds-like` need it"),
+    ("report", "matplotlib", "the plots of `evaluate` need it"),
+    ("query", "duckdb", "`query` needs it"),
+    ("serve", "fastapi", "`serve` needs it"),
+    ("xlsx", "XlsxWriter", "`query --output` needs it for .xlsx"),
+)
+"""Extras that users install, a distribution that each brings, and what needs it."""
 _EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 def machine_findings(*, allow_weak_sandbox: bool) -> list[Finding]:
     """The findings about this machine. One decoding child process is started and ended."""
-    findings = [_python(), _packages(), _libraries(), _extras(), _memory(), *limit_findings(), _clock()]
+    findings = [_python(), _packages(), _libraries(), extras_finding(), _memory(), *limit_findings(), _clock()]
     return [*findings, *sandbox_findings(allow_weak=allow_weak_sandbox)]
 
 
@@ -82,21 +85,22 @@ def _libraries() -> Finding:
     return Finding(name="libraries", state="ok", text=", ".join(_COMPILED))
 
 
-def _extras() -> Finding:
-    missing = []
-    for name, why in _EXTRAS.items():
-        packages = ("tensorflow", "tensorflow-cpu") if name == "tensorflow" else (name,)
-        if not any(_is_installed(package) for package in packages):
-            missing.append(f"{name} is not installed ({why})")
+def extras_finding() -> Finding:
+    """Which extras are missing, with what they are for."""
+    missing = [each for each in _EXTRAS if not _is_installed(each[1])]
     if missing:
-        remedy = f"pip install '{PROGRAM}[tensorflow,onnx,query,serve,xlsx]' if you need it"
-        return Finding(name="extras", state="warning", text=", ".join(missing), remedy=remedy)
-    return Finding(name="extras", state="ok", text=", ".join(_EXTRAS))
+        text = ", ".join(f"{name} is not installed ({why})" for _, name, why in missing)
+        remedy = f"pip install '{PROGRAM}[{','.join(extra for extra, _, _ in missing)}]' if you need it"
+        return Finding(name="extras", state="warning", text=text, remedy=remedy)
+    return Finding(name="extras", state="ok", text=", ".join(name for _, name, _ in _EXTRAS))
 
 
-def _is_installed(package: str) -> bool:
+def _is_installed(distribution: str) -> bool:
+    """Whether a distribution is here; of TensorFlow, the one without support for GPUs does too."""
+    if distribution == "tensorflow" and _is_installed("tensorflow-cpu"):
+        return True
     try:
-        version(package)
+        version(distribution)
     except PackageNotFoundError:
         return False
     return True

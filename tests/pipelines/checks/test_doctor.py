@@ -1,12 +1,14 @@
 """`doctor`: one line for each check, with a remedy if it fails; exit 1 exactly if a job would fail."""
 
 import json
+import re
 import resource
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import grpc
@@ -14,7 +16,7 @@ import pytest
 
 from pipelines.checks import control_group, limits
 from pipelines.checks.engine import address_finding, job_server_finding
-from pipelines.checks.machine import sandbox_findings
+from pipelines.checks.machine import extras_finding, sandbox_findings
 from pipelines.checks.places import place_findings
 from pipelines.cli import main
 from pipelines.reading.doctor import parted
@@ -41,6 +43,22 @@ def test_a_machine_that_can_run_jobs(world, tmp_path, capsys):
     names = {check["check"] for check in document["checks"]}
     assert {"Python", "packages", "libraries", "memory", "address space", "clock", "sandbox, seccomp"} <= names
     assert document["failed"] == 0 and "a table, snapshot 1" in json.dumps(document)
+
+
+def test_extras_that_are_missing_are_named_with_what_installs_them(monkeypatch):
+    """Those of `setup.py` that users need; the others are for developers, for GPU jobs and for one engine."""
+    others = {"gpu", "dataflow", "schemathesis", "browser", "test", "dev"}
+    extras = set(metadata.metadata("catalog-tagger").get_all("Provides-Extra")) - others
+    finding = extras_finding()
+    assert finding.state == "ok" and "tokenizers" in finding.text
+
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("pipelines.checks.machine.version", version)
+    finding = extras_finding()
+    assert finding.state == "warning" and finding.text.count("is not installed") == len(extras)
+    assert set(re.search(r"\[(.*)\]", finding.remedy)[1].split(",")) == extras
 
 
 def test_limits_that_are_too_low_fail_doctor_and_tag(world, tmp_path):
