@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,29 @@ INHERITED = (
 
 
 def pytest_collection_finish() -> None:
+    """Remembers what Beam would compute again for every graph; see `beam_memo`."""
+    if "apache_beam" in sys.modules:
+        from tests.support import beam_memo
+
+        beam_memo.install()
+    _freeze_modules()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Some tests import TensorFlow, or what a Beam job needs to run."""
+    _freeze_modules()
+
+
+_SOME_MODULES = 200
+_frozen = {"modules": 0}
+
+
+def _freeze_modules() -> None:
     """Leaves modules and collected tests out of every later garbage collection: `tag` collects after each wave."""
-    gc.collect()
-    gc.freeze()
+    if len(sys.modules) >= _frozen["modules"] + _SOME_MODULES:
+        gc.collect()
+        gc.freeze()
+        _frozen["modules"] = len(sys.modules)
 
 
 @pytest.fixture(scope="session", autouse=True)
