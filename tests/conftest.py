@@ -29,30 +29,31 @@ INHERITED = (
 """Beginnings of the variables of this shell that change what a command prints or reads."""
 
 
-def pytest_collection_finish() -> None:
-    """Remembers what Beam would compute again for every graph; see `beam_memo`."""
-    if "apache_beam" in sys.modules:
-        from tests.support import beam_memo
-
-        beam_memo.install()
-    _freeze_modules()
-
-
-def pytest_runtest_logfinish() -> None:
-    """Some tests import TensorFlow, or what a Beam job needs to run."""
-    _freeze_modules()
-
-
 _SOME_MODULES = 200
 _frozen = {"modules": 0}
 
 
-def _freeze_modules() -> None:
+def pytest_collection_finish() -> None:
+    """Prepares for many tests in one process what collection has imported."""
+    _prepare_modules()
+
+
+def pytest_runtest_logfinish() -> None:
+    """The same for what a test has imported, such as TensorFlow or the runner of a Beam job."""
+    _prepare_modules()
+
+
+def _prepare_modules() -> None:
     """Leaves modules and collected tests out of every later garbage collection: `tag` collects after each wave."""
-    if len(sys.modules) >= _frozen["modules"] + _SOME_MODULES:
-        gc.collect()
-        gc.freeze()
-        _frozen["modules"] = len(sys.modules)
+    if len(sys.modules) < _frozen["modules"] + _SOME_MODULES:
+        return
+    gc.collect()
+    gc.freeze()
+    _frozen["modules"] = len(sys.modules)
+    if "apache_beam.pipeline" in sys.modules:
+        from tests.support import beam_memo
+
+        beam_memo.install()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,6 +84,16 @@ def _log_levels() -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Some dozen short tracks, broken files among them, and a numpy bundle; nobody writes into it."""
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of `evaluate` have no plots, which take seconds to draw; `test_evaluate.py` draws them."""
+    from models.evaluation.report import plots
+    from transforms.reports.markup import Html
+
+    for name in ("average_plot", "confusion_plot", "curve_grid", "reliability_grid", "training_plot"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: Html(""))
 
 
 @pytest.fixture

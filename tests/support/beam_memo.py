@@ -4,6 +4,7 @@ While Beam builds and runs a graph, it parses the same options some 600 times, e
 the signatures of the same methods some 10,000 times. On a dozen tracks that is half of what a `tag` costs.
 """
 
+import functools
 import types
 import weakref
 from argparse import Namespace
@@ -16,6 +17,7 @@ from apache_beam.transforms import core
 Arguments = tuple[list[str], list[Any]]
 
 
+@functools.cache
 def install() -> None:
     """Remembers the views of options and the arguments of methods, for the rest of the process."""
     PipelineOptions.view_as = _remembered_view(PipelineOptions.view_as)
