@@ -58,8 +58,12 @@ def _prepare_modules() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Commands record nothing in the user's own folder, and see nothing of the shell that started the tests."""
+    """Commands record nothing in the user's own folder, and see nothing of the shell that started the tests.
+
+    Nothing loses power, so that nothing waits for a disk: a table is 150 such waits, each as long as others write.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         for name in [name for name in os.environ if name.startswith(INHERITED)]:
             patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
