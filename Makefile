@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 EXTRAS := tensorflow,onnx,text,report,query,serve,xlsx,dataflow,test,dev
 SCRIPTS := .ci/run .ci/check-subject .ci/test-pythons
 PYTEST := $(BIN)/python -m pytest
+# Of two workers on two cores, each has one: more threads of the linear algebra wait for each other, and spin meanwhile.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: help setup demo test test-failed test-long test-engines test-pythons check format engines engine-prism engine-flink engine-spark engine-iceberg musicnn browser schemathesis k6 bench docs structure constraints wheel image clean
 
@@ -25,7 +27,7 @@ demo: setup  ## run all commands on a synthetic catalog (or CATALOG=... TAXONOMY
 		$(if $(MUSICNN),--package '$(MUSICNN)')
 
 test: setup  ## all tests that CI runs
-	$(PYTEST) -n 2 --dist worksteal -m 'not long'
+	$(ONE_THREAD) $(PYTEST) -n 2 --dist worksteal -m 'not long'
 
 test-failed: setup  ## the tests that failed in the last run, one after the other
 	$(PYTEST) --last-failed --last-failed-no-failures none -m 'not long'

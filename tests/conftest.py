@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,16 +29,41 @@ INHERITED = (
 """Beginnings of the variables of this shell that change what a command prints or reads."""
 
 
+_SOME_MODULES = 200
+_frozen = {"modules": 0}
+
+
 def pytest_collection_finish() -> None:
+    """Prepares for many tests in one process what collection has imported."""
+    _prepare_modules()
+
+
+def pytest_runtest_logfinish() -> None:
+    """The same for what a test has imported, such as TensorFlow or the runner of a Beam job."""
+    _prepare_modules()
+
+
+def _prepare_modules() -> None:
     """Leaves modules and collected tests out of every later garbage collection: `tag` collects after each wave."""
+    if len(sys.modules) < _frozen["modules"] + _SOME_MODULES:
+        return
     gc.collect()
     gc.freeze()
+    _frozen["modules"] = len(sys.modules)
+    if "apache_beam.pipeline" in sys.modules:
+        from tests.support import beam_memo
+
+        beam_memo.install()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Commands record nothing in the user's own folder, and see nothing of the shell that started the tests."""
+    """Commands record nothing in the user's own folder, and see nothing of the shell that started the tests.
+
+    Nothing loses power, so that nothing waits for a disk: a table is 150 such waits, each as long as others write.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
         for name in [name for name in os.environ if name.startswith(INHERITED)]:
             patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
@@ -62,6 +88,16 @@ def _log_levels() -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Some dozen short tracks, broken files among them, and a numpy bundle; nobody writes into it."""
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of `evaluate` have no plots, which take seconds to draw; `test_evaluate.py` draws them."""
+    from models.evaluation.report import plots
+    from transforms.reports.markup import Html
+
+    for name in ("average_plot", "confusion_plot", "curve_grid", "reliability_grid", "training_plot"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: Html(""))
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ def run(name: str, words: list[str], capsys: pytest.CaptureFixture[str], *flags:
     return capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_documents(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     todo = steps(world)
     assert set(todo) | NO_ANSWER == set(COMMANDS)

@@ -16,6 +16,8 @@ from pipelines.synthesis.catalog import make_tracks
 from tests.support.published import catalog_rows, fake_bundle, publish_table
 from tests.support.world import World, tag_code
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:

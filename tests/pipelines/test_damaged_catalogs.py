@@ -27,10 +27,18 @@ def write_catalog(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def first_night(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `catalog/`, and `table/` with one snapshot of it."""
+    folder = tmp_path_factory.mktemp("night")
+    assert nightly(world, folder / "table", write_catalog(folder / "catalog")) == 0
+    return folder
+
+
 @pytest.fixture
-def published(world: World, tmp_path: Path) -> Path:
-    """A table with one snapshot of `catalog/`."""
-    assert nightly(world, tmp_path / "table", write_catalog(tmp_path / "catalog")) == 0
+def published(first_night: Path, tmp_path: Path) -> Path:
+    """A copy of the table, beside one of `catalog/`."""
+    shutil.copytree(first_night, tmp_path, dirs_exist_ok=True)
     return tmp_path / "table"
 
 

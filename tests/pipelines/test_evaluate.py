@@ -77,13 +77,15 @@ def test_a_bundle_without_baselines_says_why(printed, output):
     assert why in printed and why in (output / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_everything_may_be_on_gs(folder, output, gcs, capsys):
     for info in storage.list_files(str(folder)):
         storage.upload(Path(info.url), storage.join(gcs, info.url.removeprefix(f"{folder}/")))
     places = ["--model", f"{gcs}/bundle", "--dataset", f"{gcs}/dataset", "--output", f"{gcs}/new"]
     assert main(["evaluate", *places, "--split", "validation", "--resamples", "20"]) == 0
     assert f"report: {gcs}/new/report.html" in capsys.readouterr().out
-    for name in ("tags.parquet", "evaluation.json", "report.html"):
+    assert b"ROC-AUC" in storage.read_bytes(f"{gcs}/new/report.html")
+    for name in ("tags.parquet", "evaluation.json"):
         assert storage.read_bytes(f"{gcs}/new/{name}") == (output / name).read_bytes(), name
     assert main(["evaluate", *places]) == 1
 
@@ -133,6 +135,7 @@ def bundle_fitted_on(folder: Path, **sides: range) -> str:
         ("train", {"train": range(24)}, 24),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_tracks_that_the_bundle_was_fitted_on_are_left_out(folder, tmp_path, capsys, split, sides, kept):
     model = bundle_fitted_on(tmp_path / "bundle", **sides)
     assert evaluate(folder, tmp_path / "out", "--split", split, model=model) == 0
@@ -151,6 +154,7 @@ def test_a_split_that_the_bundle_was_fitted_on_altogether_is_refused(folder, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_dataset_blesses_a_bundle(folder, tmp_path, capsys):
     shutil.copytree(folder / "bundle", tmp_path / "bundle")
     words = ("--bless", "--floor", "genre/f1=0")

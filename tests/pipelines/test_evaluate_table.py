@@ -45,6 +45,9 @@ class Rated:
         return str(self.folder / name)
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Rated:
     folder = tmp_path_factory.mktemp("rated")

@@ -104,10 +104,9 @@ def test_a_hundred_kills_of_tag(world, tmp_path):
 
 
 @pytest.mark.parametrize("nights", [5, pytest.param(25, marks=pytest.mark.long)])
-def test_kills_of_the_part_that_publishes(tmp_path, monkeypatch, nights):
+def test_kills_of_the_part_that_publishes(tmp_path, nights):
     """Each night a run is finished, `publish` is killed at one of its accesses to the storage, and is run again."""
     bundle, table, begun = nightly_bundle(tmp_path / "bundle"), tmp_path / "table", [{"same": "1", "bad-1": "1"}]
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
     tag_nightly(str(table), begun[0], bundle)
     pick, readers = random.Random(3), Readers(table, lambda number, content: content in begun, tags=2)
     words = ["publish", table, "--max-reject-ratio", 1, "--max-removed-ratio", 1, "--quiet"]

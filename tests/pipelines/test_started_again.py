@@ -13,6 +13,8 @@ from tests.support.published import catalog_rows, fake_bundle, publish_table
 from tests.support.world import World
 from transforms.features.spec import FeatureSpec
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> World:

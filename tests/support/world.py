@@ -1,6 +1,8 @@
 """A small catalog of synthesised audio with a numpy bundle, and helpers to tag it and read the tables back."""
 
 import dataclasses
+import functools
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,11 +38,23 @@ class World:
 
 
 def make_world(folder: Path, tracks: int = 14) -> World:
-    """Synthesises a catalog and writes a bundle whose scores are fixed by its seed."""
-    assert main(["synthesize", "--output", str(folder), "--tracks", str(tracks), "--duration", "2"]) == 0
-    world = World(folder)
-    write_fake_bundle(str(world.bundle), load_taxonomy(str(folder / "taxonomy.yaml")), FeatureSpec(patches_per_track=4))
-    return world
+    """Writes a catalog of synthesised audio, and a bundle whose scores are fixed by its seed."""
+    for path, data in _files_of_world(tracks).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return World(folder)
+
+
+@functools.cache
+def _files_of_world(tracks: int) -> dict[str, bytes]:
+    """Content by relative path: many modules have a world of their own, and a song takes a tenth of a second."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        assert main(["synthesize", "--output", name, "--tracks", str(tracks), "--duration", "2"]) == 0
+        taxonomy = load_taxonomy(str(folder / "taxonomy.yaml"))
+        write_fake_bundle(str(World(folder).bundle), taxonomy, FeatureSpec(patches_per_track=4))
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def tag(world: World, table: Path, *flags: str, catalog: Path | None = None) -> Snapshot:

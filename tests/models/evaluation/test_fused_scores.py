@@ -37,6 +37,9 @@ def statements(rows: pa.Table, source: str, wrong: float) -> pa.Table:
     return pa.Table.from_pylist(said, STATEMENTS)
 
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
 def load_taxonomy_of(rows: pa.Table) -> list[str]:
     """All instruments, a category without a hierarchy."""
     found = {entry["tag"] for tags in rows["tags"].to_pylist() for entry in tags or ()}

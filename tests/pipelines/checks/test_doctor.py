@@ -6,7 +6,7 @@ import resource
 import socket
 import subprocess
 import sys
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -268,8 +268,10 @@ def test_dataflow_without_a_network_or_credentials(tmp_path, capsys, monkeypatch
 def test_a_question_without_an_answer_ends(monkeypatch, tmp_path, capsys):
     """As the look-up of a name whose server does not answer, which Python cannot end."""
     monkeypatch.setattr("pipelines.checks.engine.ENGINE_S", 0.1)
-    monkeypatch.setattr("pipelines.checks.engine.address_finding", lambda name, address: time.sleep(5))
+    never = threading.Event()
+    monkeypatch.setattr("pipelines.checks.engine.address_finding", lambda name, address: never.wait())
     assert launch(tmp_path, *DATAFLOW.split()) == 1
+    never.set()
     assert "no answer from dataflow.googleapis.com:443 within" in capsys.readouterr().err
 
 

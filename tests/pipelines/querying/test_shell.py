@@ -14,6 +14,7 @@ import pytest
 from pipelines.cli import main
 from pipelines.querying.completions import is_complete, words_of
 from tests.support.published import fake_bundle, publish_table
+from tests.support.waiting import PATIENCE_S
 from transforms.table.reader import open_snapshot
 
 PROMPT = "catalog> "
@@ -48,7 +49,7 @@ class Terminal:
         os.close(end)
         self.shown = ""
 
-    def wait_for(self, text, seconds=60):
+    def wait_for(self, text, seconds=PATIENCE_S):
         """Reads until a text appears; returns what came before it."""
         deadline = time.monotonic() + seconds
         while text not in self.shown:
@@ -89,7 +90,7 @@ class Terminal:
             while os.read(self.fd, 65_536):
                 pass
         os.close(self.fd)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
 
 def test_a_session(table, tmp_path):

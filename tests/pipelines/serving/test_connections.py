@@ -54,9 +54,15 @@ def drip(link, data: bytes) -> int:
     return len(data)
 
 
-def is_served(place) -> bool:
+def answers(place) -> bool:
     with connected(place, HEAD + b"Connection: close\r\n\r\n") as link:
         return b'{"status":"ok"}' in rest_of(link)
+
+
+def is_served(place) -> bool:
+    """Whether another client gets its answer; on a busy machine its first heads may come too late."""
+    wait_until(lambda: answers(place), "another client is served")
+    return True
 
 
 def test_a_body_does_not_wait_for_its_head_to_be_acknowledged(place, monkeypatch):
@@ -71,7 +77,7 @@ def test_a_body_does_not_wait_for_its_head_to_be_acknowledged(place, monkeypatch
     complete = LimitedConnection.on_response_complete
     monkeypatch.setattr(LimitedConnection, "on_response_complete", note)
     assert is_served(place)
-    assert options == [1]
+    assert set(options) == {1}
 
 
 def test_a_client_that_sends_nothing_is_cut(place):

@@ -22,7 +22,7 @@ from pipelines.serving.snapshots import SnapshotPool
 from tests.support.neighbours import publish_table_neighbours
 from tests.support.published import fake_bundle, publish_table
 from tests.support.service import service
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, wait_until
 from transforms.discovery.exact import nearest, only
 from transforms.discovery.listening import listening_profile
 from transforms.discovery.playlists.making import make_playlist
@@ -117,6 +117,14 @@ def hurried(served):
         yield client
 
 
+def is_answered(opened) -> bool:
+    """Whether a short query gets its rows; on a busy machine it may be interrupted, too."""
+    try:
+        return opened.fetch("SELECT count(*) AS n FROM tracks") == [{"n": 24}]
+    except Declined:
+        return False
+
+
 def test_a_query_that_computes_for_long_is_interrupted(served):
     pool = SnapshotPool(ServiceSettings(table=served, query_s=0.2))
     begun = time.monotonic()
@@ -128,7 +136,7 @@ def test_a_query_that_computes_for_long_is_interrupted(served):
             with pytest.raises(Declined) as raised:
                 opened.fetch(sql)
             assert (raised.value.kind, raised.value.status) == ("query-limit", 503)
-        assert opened.fetch("SELECT count(*) AS n FROM tracks") == [{"n": 24}]
+        wait_until(lambda: is_answered(opened), "the connection answers the next query")
     pool.close()
     assert time.monotonic() - begun < PATIENCE_S
 

@@ -11,6 +11,7 @@ import pytest
 from pipelines.cli import main
 from tests.support import published
 from tests.support.service import every_page, served_table, service
+from tests.support.waiting import PATIENCE_S
 from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.request import SearchRequest
 from transforms.table.reader import open_snapshot
@@ -144,7 +145,7 @@ def test_the_page_of_an_export_finds_what_search_finds(table, tmp_path):
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "ask.js").write_text(_SCRIPT)
     words = ["node", "ask.js", json.dumps([*TEXTS, "%"])]
-    answered = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=240)
+    answered = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     found = json.loads(answered.stdout)
     assert found.pop("%") == 400
     assert found == {text: found_by_search(table, text)[:25] for text in TEXTS}, "of the first page"

@@ -112,11 +112,14 @@ def test_no_memory_and_no_place_for_a_traceback_are_told_in_a_line(monkeypatch, 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
 def test_every_encoding_has_every_character(table, encoding):
-    sql = "SELECT 'snow ' || chr(9731) || chr(128512) AS x"
-    printed = {
-        form: run(["query", table, sql, "--format", form], PYTHONIOENCODING=encoding).stdout
-        for form in ("table", "csv", "json")
-    }
+    sql, forms = "SELECT 'snow ' || chr(9731) || chr(128512) AS x", ("table", "csv", "json")
+    code = (
+        "import sys; from pipelines.cli import main\n"
+        "for form in sys.argv[3:]: main(['query', *sys.argv[1:3], '--format', form]); print('\f', end='')"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code, table, sql, *forms], stdout=subprocess.PIPE, text=True, env=env)
+    printed = dict(zip(forms, done.stdout.split("\f"), strict=False))
     text = "snow \u2603\U0001f600" if encoding == "utf-8" else "snow \\u2603\\U0001f600"
     assert text in printed["table"] and text in printed["csv"]
     assert json.loads(printed["json"]) == [{"x": "snow \u2603\U0001f600"}]

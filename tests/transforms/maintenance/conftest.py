@@ -1,6 +1,5 @@
 """A table of some nights, made once."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -15,12 +14,6 @@ def _no_observation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease that looks dead is dead at once."""
     monkeypatch.setattr(leases, "OBSERVED_S", 0.0)
     monkeypatch.setattr(leases, "_POLL_S", 0.01)
-
-
-@pytest.fixture(autouse=True)
-def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here loses power, and waiting for the disk takes most of the time."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")

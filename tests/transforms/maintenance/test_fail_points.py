@@ -159,7 +159,6 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda descriptor: None)
         made = Scene(tmp_path_factory.mktemp("scene"))
         made.finish_a_run(patch)
         yield made
@@ -242,7 +241,6 @@ def calls(scene, tmp_path_factory):
     """Every access of each job that is not stopped."""
     folder = tmp_path_factory.mktemp("calls")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda descriptor: None)
         return {job: recorded(scene, job, shutil.copytree(scene.before(job), folder / job), patch) for job in JOBS}
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.nightly import Killed, age, faults
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 from transforms import storage
 from transforms.maintenance import leases
 from transforms.maintenance.leases import Busy, Launch, all_leases, held
@@ -142,15 +142,20 @@ def test_a_job_stops_if_its_lease_was_not_renewed(root, monkeypatch):
 
 
 def test_a_heartbeat_that_fails_is_a_warning(root, monkeypatch, caplog):
+    """No heartbeat reaches a disk, where it could wait for what others write."""
     monkeypatch.setattr(leases, "HEARTBEAT_S", 0.01)
+    beats, goes_on = [], threading.Event()
 
     def down(*words):
+        beats.append(words)
+        if len(beats) > 1:
+            goes_on.set()
         raise storage.Unavailable("down")
 
+    monkeypatch.setattr(storage, "write_bytes", down)
     with held(root, "tag"):
-        monkeypatch.setattr(storage, "write_bytes", down)
-        wait_until(lambda: "could not be renewed" in caplog.text, "the warning is there")
-    assert jobs(root) == []
+        assert goes_on.wait(PATIENCE_S), "there was no heartbeat after the one that failed"
+    assert "could not be renewed" in caplog.text and jobs(root) == []
 
 
 def test_a_job_that_nobody_waits_for_keeps_its_lease_until_it_has_ended(root):

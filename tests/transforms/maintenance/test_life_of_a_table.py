@@ -5,7 +5,6 @@ lets Hypothesis choose what happens.
 """
 
 import contextlib
-import os
 import random
 import shutil
 import tempfile
@@ -55,7 +54,6 @@ class LifeOfATable(RuleBasedStateMachine):
         self.met: set[tuple[str, str]] = set()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(nightly, "BUCKETS", 1)
-        self.patch.setattr(os, "fsync", lambda descriptor: None)
         self.patch.setattr(leases, "OBSERVED_S", 0.0)
         self.patch.setattr(leases, "_POLL_S", 0.01)
 

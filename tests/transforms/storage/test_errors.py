@@ -64,8 +64,7 @@ def _caught(function: Callable[[], object]) -> Exception | None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # 20,000 waits for a disk would take a minute
+def folder(tmp_path: Path) -> Path:
     for name in ("file", "source", "gone"):
         (tmp_path / name).write_bytes(b"data")
     return tmp_path

@@ -9,6 +9,7 @@ import pytest
 from pipelines.cli import main
 from tests.support.published import fake_bundle, publish_table
 from tests.support.service import every_page, service
+from tests.support.waiting import PATIENCE_S
 from transforms.discovery.search.engine import search_tracks
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.table.reader import open_snapshot
@@ -90,7 +91,7 @@ def test_an_export_has_the_order_of_search(table, tmp_path):
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "ask.js").write_text(_SCRIPT)
     words = ["node", "ask.js", json.dumps([parameters(asked) for asked in REQUESTS])]
-    answered = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    answered = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     for asked, found in zip(REQUESTS, json.loads(answered.stdout), strict=True):
         assert [(track, round(score, 4)) for track, score in found["rows"]] == expected(table, asked), asked
         assert found["total"] == len(found["rows"])
