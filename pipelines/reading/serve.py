@@ -125,10 +125,10 @@ def _serve(args: Arguments, form: str) -> None:
 
 
 def _listener(host: str, port: int) -> contextlib.closing[socket.socket]:
-    from pipelines.serving.access.connections import listen
+    from pipelines.serving.access.connections import listening_socket
 
     try:
-        return contextlib.closing(listen(host, port))
+        return contextlib.closing(listening_socket(host, port))
     except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CommandFailed(f"--host {host} --port {port}: {reason}: choose another address or port") from error

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from pipelines.serving.access.clients import ClientsFile
-from pipelines.serving.access.connections import ConnectionLimits, ServerConfig, listen
+from pipelines.serving.access.connections import ConnectionLimits, ServerConfig, listening_socket
 from pipelines.serving.application import make_application, make_service
 from pipelines.serving.settings import ServiceSettings
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -41,7 +41,7 @@ def listening_service(
     """The URL of a service on a free port."""
     made = make_service(ServiceSettings(table=table, **settings), None if clients is None else ClientsFile(clients))
     server = uvicorn.Server(ServerConfig(make_application(made), limits))
-    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
+    with contextlib.closing(listening_socket("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

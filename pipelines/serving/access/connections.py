@@ -135,7 +135,7 @@ class LimitedConnection(H11Protocol):
             self._head_timer = None
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """A socket that waits for connections at an address; port 0: any free one.
 
     Raises:
