@@ -192,7 +192,10 @@ def dry_run_meant(flag: str, known: Iterable[str]) -> UsageError | None:
 def unknown_flag(flag: str, known: Iterable[str]) -> UsageError:
     """The error for an unknown flag, which suggests the most similar one."""
     near = difflib.get_close_matches(flag, list(known), n=1)
-    return UsageError(f"unknown flag {flag}" + (f": did you mean {near[0]}?" if near else ""))
+    hint = f": did you mean {near[0]}?" if near else ""
+    if not near and not flag.startswith("--"):
+        hint = ": if a value begins with a dash, write -- before it"
+    return UsageError(f"unknown flag {flag}{hint}")
 
 
 def beam_flags() -> Iterator[str]:

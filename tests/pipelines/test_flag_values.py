@@ -67,6 +67,11 @@ def test_what_is_looked_up_in_a_table_is_utf_8(capsys, words):
     assert "is not UTF-8" in capsys.readouterr().err
 
 
+def test_a_value_that_begins_with_a_dash_has_a_way(capsys):
+    assert main(["similar", "table", "-track"]) == 2
+    assert "if a value begins with a dash, write -- before it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "x", "0,1", "10%"])
 @pytest.mark.parametrize(("words", "param"), NUMBERS)
 def test_numbers_are_finite_and_in_their_range(capsys, words, param, value):
