@@ -123,7 +123,7 @@ def _refuse_blank(param: click.Parameter, value: Any) -> None:
 
 
 _LOOKED_UP = frozenset(
-    {"TRACK_ID", "ID", "TAG", "TAG=WEIGHT", "TAG=PERCENT", "WORDS", "TEXT", "KEY", "SQL"}
+    {"TRACK_ID", "ID", "TAG", "TAG=WEIGHT", "TAG=PERCENT", "WORDS", "KEY", "SQL"}
     | {"COLUMN=A,B", "COLUMN=LOW..HIGH", "CATEGORY"}
 )
 """Metavars of values that are looked up in tables, whose texts are UTF-8. Names of files may have any bytes."""

@@ -11,7 +11,6 @@ import resource
 import socket
 from collections.abc import Callable
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -99,9 +98,8 @@ class LimitedConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Refuses bytes that are no request."""
         answer = Declined("bad-request", f"{msg} Send HTTP/1.1.", {"Connection": "close"}).response()
-        head = h11.Response(status_code=answer.status_code, headers=answer.raw_headers, reason=b"Bad Request")
-        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in answer.raw_headers), b""]
+        self.transport.write(b"\r\n".join([*lines, bytes(answer.body)]))
         self.transport.close()
 
     def on_response_complete(self) -> None:
