@@ -7,6 +7,7 @@ from pipelines.inputs.flags import Arguments
 from pipelines.inputs.kinds import check_writes
 from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import DONE, CommandFailed, UsageError
+from transforms.formats.quantities import quantity
 from transforms.telemetry.kept_work import note_service
 
 
@@ -55,8 +56,8 @@ def _export(args: Arguments) -> Answer:
     with contextlib.closing(SnapshotPool(settings)) as pool, pool.lease() as opened:
         found = export_page(opened, args.export, args.export_tracks)
         number = opened.number
-    left = f"; {found.left_out} tracks are left out (--export-tracks)" if found.left_out else ""
-    text = f"{args.export}: page with {found.tracks} tracks of snapshot {number}{left}"
+    left = f"; left out: {quantity(found.left_out, 'track')} (--export-tracks)" if found.left_out else ""
+    text = f"{args.export}: page with {quantity(found.tracks, 'track')} of snapshot {number}{left}"
     return Answer(text=text, document={"folder": args.export, "snapshot": number, **found._asdict()})
 
 

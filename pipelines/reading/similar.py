@@ -75,8 +75,15 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 def _embedding_of(snapshot: SnapshotReader, track_id: str) -> str | None:
     """The embedding of a track; None if the snapshot has no such track with an embedding."""
+    if not _may_be_id(track_id):
+        return None
     rows = snapshot.scan("embeddings", ["embedding_id"], track_ids=[track_id], embedding_id=EVERY_EMBEDDING)
     return rows["embedding_id"][0].as_py() if rows.num_rows else None
+
+
+def _may_be_id(text: str) -> bool:
+    """Whether a text is UTF-8, as all ids are. The name of a file may have any bytes."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _of_track(finder: Finder, track_id: str) -> _Query:
@@ -103,7 +110,8 @@ def _of_file(finder: Finder, args: Arguments) -> _Query:
 
 def _missing(snapshot: SnapshotReader, track_id: str) -> str:
     """Why a track has no embedding."""
-    rows = snapshot.scan("ledger", ["status", "reason"], track_ids=[track_id]).to_pylist()
+    wanted = [track_id] if _may_be_id(track_id) else []
+    rows = snapshot.scan("ledger", ["status", "reason"], track_ids=wanted).to_pylist()
     if not rows:
         return f"snapshot {snapshot.manifest.number} has no track of this id"
     return f"the track is {rows[0]['status']}" + (f" ({rows[0]['reason']})" if rows[0]["reason"] else "")

@@ -17,7 +17,7 @@ _OF_GATE = (400, 403, 413, 414)
 _OF_TOKENS = (401, 429)
 """Statuses of paths that need a token."""
 
-_OF_BODIES = (408,)
+_OF_BODIES = (408, 415)
 """Statuses of paths that read a body."""
 
 _FRAMEWORK = ("HTTPValidationError", "ValidationError")

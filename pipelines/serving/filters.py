@@ -45,17 +45,21 @@ def range_conditions(ranges: Sequence[str], columns: Mapping[str, pa.DataType]) 
     """
     numbers, found = number_columns(columns), Conditions()
     for text in ranges:
-        name, _, ends = text.partition(":")
+        name, _, span = text.partition(":")
         if name not in numbers:
             raise Declined("bad-request", f"range: {text!r} begins with none of {', '.join(numbers)}")
-        low, dots, high = ends.partition("..")
+        low, dots, high = span.partition("..")
         if not dots or not (low or high):
             raise Declined(
                 "bad-request", f"range: {text!r} is not like {name}:LOW..HIGH, {name}:LOW.. or {name}:..HIGH"
             )
         column = f"CAST({identifier(name)} AS DOUBLE)"
-        found += [(f"{column} >= ?", [_number(low, text)])] if low else []
-        found += [(f"{column} <= ?", [_number(high, text)])] if high else []
+        least = _number(low, text) if low else -math.inf
+        most = _number(high, text) if high else math.inf
+        if least > most:
+            raise Declined("bad-request", f"range: {low} is greater than {high} in {text!r}: swap them")
+        found += [(f"{column} >= ?", [least])] if low else []
+        found += [(f"{column} <= ?", [most])] if high else []
     return found
 
 

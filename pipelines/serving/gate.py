@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.serving.access.granting import TOKEN_PATH
+from pipelines.serving.access.origins import is_own_origin
 from pipelines.serving.access.tokens import Caller, InvalidToken, caller_of
 from pipelines.serving.explorer.files import OPEN_PAGES, PAGE_PREFIX
 from pipelines.serving.explorer.sessions import SESSION_PATH
@@ -44,18 +45,20 @@ class RequestGate:
             return  # websockets are not served
         state = scope.setdefault("state", {})
         answer = _Answer(send, state)
+        state["is_head"] = scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if state["is_head"] else scope  # its answer without the body
         begun = time.perf_counter()
         self._service.metrics.begun()
         try:
             self._check(scope)
             body = _Body(receive, self._most_bytes(scope), self._settings.body_s)
-            body.check_length(Headers(scope=scope))
-            await self._app(scope, body.receive, answer.send)
+            body.check_head(Headers(scope=scope))
+            await self._app(asked, body.receive, answer.send)
         except Declined as problem:
             if not answer.status:
                 await problem.response()(scope, receive, answer.send)
         finally:
-            route = scope.get("route")
+            route = asked.get("route")
             path = getattr(route, "path", "other")
             self._service.metrics.ended(path, scope["method"], answer.status, time.perf_counter() - begun)
 
@@ -81,7 +84,7 @@ class RequestGate:
         origin = headers.get("origin")
         if scope["method"] in ("GET", "HEAD", "OPTIONS") or origin is None or origin in self._settings.origins:
             return
-        if urlsplit(origin).netloc != headers.get("host"):
+        if not is_own_origin(origin, headers.get("host")):
             raise Declined("foreign-origin", f"origin {origin!r} is not allowed: start the service with --allow-origin")
 
     def _check_caller(self, scope: Scope, headers: Headers) -> None:
@@ -142,13 +145,15 @@ class _Answer:
         self.status = 0
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and self._state["is_head"]:
+            message = {**message, "body": b""}
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "private, no-cache")
-            if self.status == 200 and self._state.get("etag"):
+            if self.status in (200, 206) and self._state.get("etag"):
                 headers["ETag"] = self._state["etag"]
         await self._send(message)
 
@@ -161,7 +166,11 @@ class _Body:
         self._most_s, self._late = most_s, time.monotonic() + most_s
         self._bytes, self._is_whole = 0, False
 
-    def check_length(self, headers: Headers) -> None:
+    def check_head(self, headers: Headers) -> None:
+        """Refuses a body that is too large, or that would have to be decompressed."""
+        if (coding := headers.get("content-encoding", "identity").strip().lower()) != "identity":
+            detail = f"content-encoding {coding!r}: send the body as it is"
+            raise Declined("other-form", detail, {"Accept-Encoding": "identity", "Connection": "close"})
         length = headers.get("content-length", "0")
         if length.isdigit() and len(length) < 20 and int(length) <= self._most_bytes:
             return

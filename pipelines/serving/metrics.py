@@ -40,7 +40,7 @@ class ServiceMetrics:
     def ended(self, path: str, method: str, status: int, seconds: float) -> None:
         """Counts a request that was answered."""
         self._active.dec()
-        known = method if method in ("GET", "POST", "OPTIONS") else "other"
+        known = method if method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
         self._requests.labels(path, known, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 

@@ -35,6 +35,7 @@ _TITLES = {
     "snapshot-gone": (410, "The snapshot of this cursor is not available any more"),
     "body-too-large": (413, "The body of the request is too large"),
     "url-too-long": (414, "The address is too long"),
+    "other-form": (415, "The body has a form that this path does not read"),
     "bad-range": (416, "The file has no such range"),
     "not-audio": (422, "The file cannot be analysed"),
     "too-many-requests": (429, "Too many requests"),
@@ -115,6 +116,10 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes):  # the framework parses JSON alone
+            kind = request.headers.get("content-type", "none")
+            detail = f"content-type {kind!r}: send JSON as application/json"
+            return Declined("other-form", detail, {"Accept": "application/json"}).response()
         return Declined("bad-request", _sentence(error), errors=_faults(error)).response()
 
     @app.exception_handler(HTTPException)
@@ -123,7 +128,10 @@ def install_problems(app: FastAPI) -> None:
             return error.__cause__.response()
         kinds = {404: "not-found", 405: "method-not-allowed"}
         detail = f"{request.method} {request.url.path}: {error.detail}"
-        return Declined(kinds.get(error.status_code, "bad-request"), detail, error.headers).response()
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", "").split(", "):
+            headers["Allow"] += ", HEAD"
+        return Declined(kinds.get(error.status_code, "bad-request"), detail, headers).response()
 
     @app.exception_handler(DiscoveryError)
     async def unanswerable(request: Request, error: DiscoveryError) -> Response:

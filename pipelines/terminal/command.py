@@ -96,6 +96,8 @@ class Command(_Helped):
             value = given.get(param.name or "")
             if isinstance(value, str | list | tuple) and param.expose_value:  # not the mark of a flag without its value
                 _refuse_blank(param, value)
+                if (param.metavar or "").strip("[]") in _LOOKED_UP:
+                    _refuse_bytes(param, value)
                 param.type_cast_value(ctx, value)
 
     def _check_missing(self, ctx: click.Context, given: dict[str, Any]) -> None:
@@ -118,6 +120,21 @@ def _refuse_blank(param: click.Parameter, value: Any) -> None:
             raise UsageError(f"{param.opts[0]}: the value is empty: give one, or leave the flag out")
         name = param.human_readable_name.strip("[]")
         raise UsageError(f"{name}: the value is empty: give one" + ("" if param.required else ", or leave it out"))
+
+
+_LOOKED_UP = frozenset(
+    {"TRACK_ID", "ID", "TAG", "TAG=WEIGHT", "TAG=PERCENT", "WORDS", "KEY", "SQL"}
+    | {"COLUMN=A,B", "COLUMN=LOW..HIGH", "CATEGORY"}
+)
+"""Metavars of values that are looked up in tables, whose texts are UTF-8. Names of files may have any bytes."""
+
+
+def _refuse_bytes(param: click.Parameter, value: Any) -> None:
+    """Refuses a value with bytes that are not UTF-8: no table has it."""
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name.strip("[]")
+            raise UsageError(f"{name}: {text!r} is not UTF-8: texts of tables are, so none can be meant")
 
 
 class CommandGroup(_Helped, click.Group):
@@ -175,7 +192,10 @@ def dry_run_meant(flag: str, known: Iterable[str]) -> UsageError | None:
 def unknown_flag(flag: str, known: Iterable[str]) -> UsageError:
     """The error for an unknown flag, which suggests the most similar one."""
     near = difflib.get_close_matches(flag, list(known), n=1)
-    return UsageError(f"unknown flag {flag}" + (f": did you mean {near[0]}?" if near else ""))
+    hint = f": did you mean {near[0]}?" if near else ""
+    if not near and not flag.startswith("--"):
+        hint = ": if a value begins with a dash, write -- before it"
+    return UsageError(f"unknown flag {flag}{hint}")
 
 
 def beam_flags() -> Iterator[str]:

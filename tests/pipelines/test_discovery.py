@@ -125,7 +125,7 @@ def test_a_playlist_of_minutes_with_a_flow(table, capsys):
     made = ask(capsys, "playlist", table, "--tag", "mood/soft", "--minutes", "30", "--flow", "tempo=rising")
     tempi = [track["tempo"] for track in made["tracks"]]
     assert 20 < made["minutes"] <= 30 and tempi[0] < tempi[-1]
-    assert "write COLUMN=VALUE" in refused(capsys, "playlist", table, "calm", "--flow", "tempo")
+    assert "write PROPERTY=SHAPE" in refused(capsys, "playlist", table, "calm", "--flow", "tempo")
     assert "tempo=rising" in refused(capsys, "playlist", table, "calm", "--flow", "tempo=up")
 
 

@@ -47,6 +47,31 @@ def test_no_value_is_empty(tmp_path, monkeypatch, capsys, words, param, blank):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "table", "gui\udcfftar"],
+        ["search", "table", "--text", "a\udcff"],
+        ["search", "table", "--only", "language=\udcff"],
+        ["search", "table", "--where", "title = '\udcff'"],
+        ["playlist", "table", "--seed", "\udcff"],
+        ["playlist", "table", "--exclude", "a", "--exclude", "\udcff"],
+        ["path", "table", "a", "\udcff"],
+        ["mix", "table", "--style", "\udcff=1"],
+        ["recommend", "table", "--artist", "\udcff"],
+        ["similar", "table", "a", "--filter", "title = '\udcff'"],
+    ],
+)
+def test_what_is_looked_up_in_a_table_is_utf_8(capsys, words):
+    assert main(words) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_value_that_begins_with_a_dash_has_a_way(capsys):
+    assert main(["similar", "table", "-track"]) == 2
+    assert "if a value begins with a dash, write -- before it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "x", "0,1", "10%"])
 @pytest.mark.parametrize(("words", "param"), NUMBERS)
 def test_numbers_are_finite_and_in_their_range(capsys, words, param, value):

@@ -91,6 +91,8 @@ def read_history(name: str, data: bytes) -> dict[str, float]:
     """
     try:
         return _plays(name, read_small_table(name, data))
+    except DiscoveryError:
+        raise
     except ValueError as error:
         raise DiscoveryError(f"{name}: {error}") from error
 

@@ -95,7 +95,8 @@ def _own_tracks(snapshot: SnapshotReader, kind: RecommendedKind, key: str) -> pa
         ]
         found = pa.Table.from_batches(parts, snapshot.scan("tracks", columns, track_ids=[]).schema)
     if not found.num_rows:
-        raise NotInSnapshot(f"{kind} {key}: snapshot {snapshot.manifest.number} has no tagged track of this {kind}")
+        what = "such tagged track" if kind == "track" else f"tagged track of this {kind}"
+        raise NotInSnapshot(f"{kind} {key}: snapshot {snapshot.manifest.number} has no {what}")
     return found.sort_by(TRACK_ID)
 
 
@@ -142,7 +143,8 @@ def _groups(
     table, column = GROUP_TABLES[of]
     if not snapshot.live_files(table):
         raise DiscoveryError(
-            f"snapshot {snapshot.manifest.number} has no table {table}: tag the catalog again with this version"
+            f"snapshot {snapshot.manifest.number} has no table {table}: its catalog has no values of {column}, or an "
+            "earlier version tagged it: add them, and tag the catalog again"
         )
     tags = vocabulary_of(snapshot).taxonomy.tag_ids
     mean, scale = _moments(snapshot, of, tags)

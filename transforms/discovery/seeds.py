@@ -59,7 +59,7 @@ def middle(vectors: Float32s) -> Float32s:
 
 def _absence(snapshot: SnapshotReader, track: str) -> str:
     rows = snapshot.scan("ledger", ["status", "reason"], track_ids=[track]).to_pylist()
-    where = f"snapshot {snapshot.manifest.number} of {snapshot.root}"
+    where = f"snapshot {snapshot.manifest.number}"
     if not rows:
         return f"{where} has no track of this id"
     reason = f", {rows[0]['reason']}" if rows[0]["reason"] else ""

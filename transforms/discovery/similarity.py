@@ -284,10 +284,12 @@ def grid_length(dimensions: int) -> int:
 
 
 def _principal(standardised: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.float64]:
-    """The first principal components: float64 [d, at most `most`]; none of them has a variance of 0."""
+    """The first principal components: float64 [d, at most `most`], at least one. None has a variance of 0, except that
+    of rows that are all equal.
+    """
     with threadpool_limits(1, "blas"):
         values, components = np.linalg.eigh(standardised.T @ standardised / len(standardised))
-    kept = [i for i in reversed(range(len(values))) if values[i] > 1e-9 * values[-1]][:most]
+    kept = [i for i in reversed(range(len(values))) if values[i] > 1e-9 * values[-1]][:most] or [len(values) - 1]
     return np.ascontiguousarray(components[:, kept])
 
 

@@ -107,7 +107,9 @@ def _together(run: Run, paths: frozenset[str]) -> Iterator[list[DataFile]]:
     in_levels = {file.bucket for file in run.files if file.merged and file.table in PER_BUCKET} & touched
     for name in PER_BUCKET:
         yield from (_of_bucket(run, name, bucket) for bucket in sorted(in_levels))
-    yield from ([file] for file in run.files if file.path in paths and file.bucket not in in_levels)
+    # Neighbours and tags of artists have no levels, even in a bucket with the number of one that has.
+    done = {(name, bucket) for name in (*PER_BUCKET, *DELETES) for bucket in in_levels}
+    yield from ([file] for file in run.files if file.path in paths and (file.table, file.bucket) not in done)
 
 
 def _of_bucket(run: Run, name: str, bucket: int) -> list[DataFile]:

@@ -65,7 +65,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 
 def _request(args: Arguments) -> MixRequest:
-    pairs = named_once("--style", map(named_value, args.styles))
+    pairs = named_once("--style", (named_value(text, "TAG=PERCENT") for text in args.styles))
     try:
         styles = {tag: number_in(text.removesuffix("%"), 0, 100) for tag, text in pairs.items()}
     except ValueError as error:

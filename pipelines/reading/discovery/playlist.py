@@ -114,7 +114,7 @@ def _request(args: Arguments, snapshot: SnapshotReader) -> PlaylistRequest:
         minutes=args.minutes,
         per_artist=args.per_artist,
         exclude=frozenset([*args.exclude, *(track for url in args.exclude_from for track in listed(url))]),
-        flows=named_once("--flow", map(named_value, args.flows)),
+        flows=named_once("--flow", (named_value(text, "PROPERTY=SHAPE") for text in args.flows)),
         diversity=args.diversity,
     )
 

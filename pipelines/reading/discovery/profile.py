@@ -24,7 +24,7 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
     try:
         data = storage.read_bytes(args.history, max_bytes=_HISTORY_BYTES)
     except (storage.NotFound, storage.TooLarge) as error:
-        raise UsageError(f"{args.history}: {error}") from error
+        raise UsageError(str(error)) from error
     with refusals():
         history = read_history(args.history, data)
         found = listening_profile(snapshot, history, args.moods, args.styles)

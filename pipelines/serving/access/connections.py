@@ -12,8 +12,10 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pipelines.serving.problems import Declined
 
 _SPARE_FILES = 512
 """Files that the process may have open besides its connections."""
@@ -60,7 +62,6 @@ class ServerConfig(uvicorn.Config):
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=self.limits.requests,
             timeout_keep_alive=self.limits.idle_s,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=self.limits.head_bytes,
@@ -77,6 +78,7 @@ class LimitedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a head."""
         super().connection_made(transport)
+        self._served = self.app
         _send_at_once(transport)
         if len(self.connections) > self.config.limits.connections:
             transport.abort()
@@ -85,11 +87,20 @@ class LimitedConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes. The time of a head goes on while they come one by one."""
+        limit = self.config.limits.requests
+        self.app = _busy if max(len(self.connections), len(self.tasks)) >= limit else self._served
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_head_timer()
         elif self._head_timer is None:  # of the next request, or of a body that nobody reads any more
             self._head_timer = self._after(self.config.limits.head_s)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses bytes that are no request."""
+        answer = Declined("bad-request", f"{msg} Send HTTP/1.1.", {"Connection": "close"}).response()
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in answer.raw_headers), b""]
+        self.transport.write(b"\r\n".join([*lines, bytes(answer.body)]))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Waits for the next request. uvicorn has begun it if it was here already."""
@@ -133,6 +144,12 @@ class LimitedConnection(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+async def _busy(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers in place of the application if there are too many connections."""
+    headers = {"Retry-After": "1", "Connection": "close"}
+    await Declined("busy", "too many connections: try again later", headers).response()(scope, receive, send)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from pipelines.serving.access.clients import SCOPES, ClientsFile
+from pipelines.serving.access.clients import SCOPES, Clients, ClientsFile
 from pipelines.serving.access.rates import Rates
 from pipelines.serving.access.tokens import LIFE_S, issue_token
 from pipelines.serving.problems import Declined, documented
@@ -56,8 +56,23 @@ class Attempts:
     def __init__(self) -> None:
         self.by_address, self.by_client = Rates(*FAILURES_PER_ADDRESS), Rates(*FAILURES_PER_CLIENT)
 
+    async def is_secret(self, known: Clients, address: str, client: str, secret: str) -> bool:
+        """Whether this is the secret of the client. Counts a failure.
+
+        Guesses that come at the same time all pass the first check. The second one keeps their answers back.
+
+        Raises:
+          Problem: too many failures before it, or while the secret was compared.
+        """
+        self.check(address, client)
+        found = await run_in_threadpool(known.has_secret, client, secret)
+        self.check(address, client)
+        if not found:
+            self.failed(address, client)
+        return found
+
     def check(self, address: str, client: str) -> None:
-        """Refuses an attempt after too many failures, without looking at the secret.
+        """Refuses an attempt after too many failures.
 
         Raises:
           Problem: too many failures.
@@ -129,10 +144,8 @@ async def _granted(request: Request, clients: ClientsFile, attempts: Attempts) -
         raise _Refusal("unsupported_grant_type" if given[0] == "n" else "invalid_request", f"grant_type is {given}")
     client, secret = _credentials(request.headers.get("authorization"), fields)
     address = request.client.host if request.client else ""
-    attempts.check(address, client)
     known = clients.current()
-    if not await run_in_threadpool(known.has_secret, client, secret):
-        attempts.failed(address, client)
+    if not await attempts.is_secret(known, address, client, secret):
         raise _Refusal("invalid_client", "no client has these credentials", 401)
     own = known.scopes(client) or ()
     wanted = fields["scope"].split() if fields.get("scope") else own

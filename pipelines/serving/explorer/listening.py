@@ -25,7 +25,7 @@ from transforms.storage.beneath import open_file
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"])
 
 _PIECE = 256 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 MEDIA_TYPES = {
     "aac": "audio/aac",
     "flac": "audio/flac",
@@ -75,6 +75,8 @@ def range_of(header: str | None, size: int) -> tuple[int, int] | None:
 
     >>> [range_of(text, 1000) for text in ("bytes=0-", "bytes=10-19", "bytes=-5", "bytes=990-2000", "bytes=0-1,5-6")]
     [(0, 1000), (10, 20), (995, 1000), (990, 1000), None]
+    >>> range_of("bytes=5-2", 1000) is None
+    True
 
     Raises:
       Declined: it is outside of the file.
@@ -83,6 +85,8 @@ def range_of(header: str | None, size: int) -> tuple[int, int] | None:
     if found is None or found.groups() == ("", ""):
         return None  # by RFC 9110, a range that is not understood is ignored
     first, last = found.groups()
+    if first and last and int(last) < int(first):
+        return None
     if first == "":
         begin, end = max(size - int(last), 0), size
     else:
@@ -117,8 +121,13 @@ def get_audio(
     range: Annotated[
         str | None, Header(max_length=200, description="One range of bytes.", examples=["bytes=0-65535"])
     ] = None,
+    if_range: Annotated[
+        str | None, Header(max_length=200, description="The `ETag` of the bytes that the client has.", examples=['"a"'])
+    ] = None,
 ) -> Response:
-    """The file of a track, or a range of its bytes, if the service was started with `--audio-root`."""
+    """The file of a track, or a range of its bytes, if the service was started with `--audio-root`. With an `If-Range`
+    of another answer, it is the whole file.
+    """
     root = service_of(request).settings.audio_root
     url = audio_url(opened, root, id)
     assert root is not None
@@ -126,7 +135,7 @@ def get_audio(
     try:
         kind = _media_type(stream)
         size = stream.seek(0, os.SEEK_END)
-        part = range_of(range, size)
+        part = range_of(range, size) if if_range in (None, request.state.etag) else None
     except BaseException:
         stream.close()
         raise
@@ -135,4 +144,7 @@ def get_audio(
     if part is not None:
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size}"
     status = 200 if part is None else 206
+    if request.state.is_head:
+        stream.close()
+        return Response(None, status, headers, media_type=kind)
     return StreamingResponse(_pieces(stream, begin, end), status, headers, media_type=kind)

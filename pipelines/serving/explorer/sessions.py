@@ -13,16 +13,15 @@ import threading
 import time
 from collections import OrderedDict
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipelines.serving.access.origins import is_own_origin
 from pipelines.serving.access.tokens import LIFE_S, issue_token
 from pipelines.serving.answers import json_response
 from pipelines.serving.problems import Declined, documented
@@ -127,7 +126,7 @@ def _is_own(scope: Scope, headers: Headers) -> bool:
     if scope["method"] in ("GET", "HEAD"):
         return site in (None, "same-origin", "none")
     origin = headers.get("origin")
-    return site in (None, "same-origin") and origin is not None and urlsplit(origin).netloc == headers.get("host")
+    return site in (None, "same-origin") and is_own_origin(origin, headers.get("host"))
 
 
 def _cookie(request: Request, value: str, life_s: int) -> dict[str, str]:
@@ -156,12 +155,10 @@ async def begin_session(request: Request, given: Credentials) -> Response:
         raise Declined("not-offered", "this service has no clients: its page needs no sign-in")
     _require_own(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Declined("bad-request", "body: send JSON")
+        raise Declined("other-form", "body: send JSON as application/json")
     address, attempts = request.client.host if request.client else "", request.app.state.attempts
-    attempts.check(address, given.client_id)
     known = service.clients.current()
-    if not await run_in_threadpool(known.has_secret, given.client_id, given.client_secret):
-        attempts.failed(address, given.client_id)
+    if not await attempts.is_secret(known, address, given.client_id, given.client_secret):
         raise Declined("unauthorized", "no client has this id and this secret")
     token = issue_token(known, given.client_id, known.scopes(given.client_id) or ())
     sessions: Sessions = request.app.state.sessions

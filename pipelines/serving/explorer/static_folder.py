@@ -110,6 +110,8 @@ def _write_tracks(opened: OpenSnapshot, folder: str, ids: Sequence[str]) -> tupl
 
 def _similar(opened: OpenSnapshot, ids: Sequence[str]) -> dict[str, list[JsonRow]] | None:
     """Similar tracks of each track; None if its neighbours serve, which are all there, or if there are too many."""
+    if not ids:
+        return {}
     is_whole = len(ids) == opened.reader.manifest.rows("tracks")
     if (is_whole and opened.reader.manifest.files("neighbours")) or len(ids) > MOST_SEARCHED:
         return None

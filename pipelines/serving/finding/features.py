@@ -53,6 +53,10 @@ FEATURES = {
 """Name -> the feature. A feature whose columns the table lacks is null."""
 
 
+WHOLE = frozenset({"duration_ms", "key", "mode", "time_signature"})
+"""Features that are whole numbers."""
+
+
 def column_name(feature: AudioFeature, columns: Mapping[str, pa.DataType]) -> str | None:
     """The column that a feature is taken from; None if the table has none."""
     return next((name for name in feature.columns if name in columns), None)
@@ -64,7 +68,7 @@ def features_of(opened: OpenSnapshot, row: JsonRow) -> JsonRow:
     for name, feature in FEATURES.items():
         column = column_name(feature, opened.columns)
         value = None if column is None or row[column] is None else _value(feature, row[column])
-        found[name] = int(value) if value is not None and (feature.part or name == "duration_ms") else value
+        found[name] = int(value) if value is not None and name in WHOLE else value
     return {**found, "id": row["track_id"], "type": "audio_features"}
 
 

@@ -127,6 +127,9 @@ def list_recommendations(
     for name, value in limits.items():
         kind, _, feature = name.partition("_")
         given[kind][feature] = value
+    for name in given["min"].keys() & given["max"].keys():
+        if given["min"][name] > given["max"][name]:
+            raise Declined("bad-request", f"min_{name} is greater than max_{name}: swap them")
     asked = FeatureWish(
         tracks=tuple(seeds["TRACK"]),
         artists=tuple(seeds["ARTIST"]),

@@ -212,3 +212,14 @@ def test_verify_finds_a_damaged_index(root, damage: str) -> None:
     found = problems(root)
     assert len(found) == 1 and str(path.relative_to(root)) in found[0]
     assert ("sha256" if damage == "flip" else "missing") in found[0]
+
+
+def test_a_table_of_one_track_has_an_index_and_no_neighbours(tmp_path, bundle, capsys, monkeypatch):
+    root = str(tmp_path / "table")
+    monkeypatch.setattr("tests.support.published.BROKEN", {})
+    publish_table(tmp_path / "table", bundle, tracks=1)
+    publish_table_neighbours(root)
+    (track,) = open_snapshot(root).scan("tracks", ["track_id"])["track_id"].to_pylist()
+    assert open_snapshot(root).scan("neighbours").num_rows == 0 and problems(root) == []
+    assert main(["similar", root, track]) == 0
+    assert "0 tracks: the catalog has no more" in capsys.readouterr().out

@@ -1,11 +1,13 @@
 """Clients, tokens, scopes and rates."""
 
+import asyncio
 import base64
 import functools
 import hashlib
 import hmac
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from joserfc.jwe import JWERegistry
 from joserfc.jwk import OctKey, RSAKey
 
 from pipelines.cli import main
-from pipelines.serving.access.clients import ClientsFile, add_client, read_clients, remove_client
+from pipelines.serving.access.clients import Clients, ClientsFile, add_client, read_clients, remove_client
 from pipelines.serving.access.granting import Attempts
 from pipelines.serving.access.rates import Rates
 from pipelines.serving.access.tokens import LIFE_S, InvalidToken, caller_of, issue_token
@@ -233,6 +235,21 @@ def test_guessing_is_limited(served, tmp_path):
         form["client_secret"] = secrets["reader"]
         answer = client.post(TOKEN, data=form)
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) > 0
+
+
+def test_guesses_at_the_same_time_are_limited_too():
+    attempts, clients = Attempts(), Clients(b"", {})
+
+    async def guess(number: int) -> bool | None:
+        try:
+            return await attempts.is_secret(clients, "10.0.0.1", "player", f"guess {number}")
+        except Declined:
+            return None
+
+    async def guesses() -> list[bool | None]:
+        return await asyncio.gather(*map(guess, range(40)))
+
+    assert Counter(asyncio.run(guesses())) == {False: 10, None: 30}
 
 
 def test_guessing_from_many_addresses_is_limited_by_client():

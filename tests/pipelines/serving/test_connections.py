@@ -143,9 +143,20 @@ def test_connections_above_the_limit_are_closed_at_once(place):
     assert is_served(place)
 
 
+def test_requests_above_the_limit_are_told_to_wait(served):
+    with listening_service(served, limits=ConnectionLimits(requests=3)) as url, contextlib.ExitStack() as stack:
+        busy = "127.0.0.1", int(url.rpartition(":")[2])
+        for _ in range(3):
+            stack.enter_context(connected(busy, HEAD))
+        with connected(busy, HEAD + b"\r\n") as link:
+            answer = rest_of(link)
+    assert answer.startswith(b"HTTP/1.1 503") and b"retry-after: 1\r\n" in answer and b'"status": 503' in answer
+
+
 def test_a_head_that_is_too_large_and_another_protocol_are_refused(place):
     with connected(place, HEAD + b"X-Filler: " + b"a" * 100_000) as link:
-        assert rest_of(link).startswith(b"HTTP/1.1 400")
+        answer = rest_of(link)
+    assert answer.startswith(b"HTTP/1.1 400") and b"content-type: application/problem+json" in answer
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     with connected(place, HEAD + upgrade + b"Sec-WebSocket-Version: 13\r\n\r\n") as link:
         assert link.recv(4096).startswith(b"HTTP/1.1 200")

@@ -72,7 +72,7 @@ headers = st.dictionaries(
     st.text(string.printable.replace("\r", "").replace("\n", "").replace("\x0b", "").replace("\x0c", ""), max_size=40),
     max_size=2,
 )
-ALLOWED = {200, 304, 400, 401, 403, 404, 405, 410, 413, 414, 422, 429, 501}
+ALLOWED = {200, 304, 400, 401, 403, 404, 405, 410, 413, 414, 415, 422, 429, 501}
 SECRETS = ("root:x:0:0", "Traceback", "CatalogException", "duckdb.")
 
 

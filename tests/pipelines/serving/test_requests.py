@@ -1,5 +1,6 @@
 """What every path refuses, and in which form; ETags; the OpenAPI document."""
 
+import gzip
 import re
 
 import pytest
@@ -20,6 +21,8 @@ REFUSED = {
     "/v1/tracks?range=title:1..2": (400, "range"),
     "/v1/tracks?range=year:1990": (400, "range"),
     "/v1/tracks?range=year:nan..": (400, "range"),
+    "/v1/tracks?range=year:1999..1990": (400, "1999 is greater than 1990"),
+    "/v1/recommendations?seed_tracks=track-0001&min_tempo=120&max_tempo=90": (400, "min_tempo"),
     "/v1/tracks?tag=mood/calm:1.5": (400, "score"),
     "/v1/tracks?q=%25+!": (400, "no letters or digits"),
     f"/v1/tracks?q={LONG}": (414, "8192"),
@@ -44,12 +47,44 @@ def test_a_refusal_is_a_problem_document(client, url):
 
 def test_other_methods_and_bodies_are_refused(client):
     assert client.post("/v1/tracks", json={}).json()["status"] == 405
-    assert client.delete("/v1/tracks/track-0001").status_code == 405
+    other = client.delete("/v1/tracks/track-0001")
+    assert (other.status_code, other.headers["allow"]) == (405, "GET, HEAD")
     for body in ("{", "[]", '{"track_ids": []}', '{"track_ids": ["a"], "more": 1}', '{"track_ids": ["\\ud800"]}'):
         answer = client.post("/v1/tracks/batch", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["status"]) == (400, 400), body
     many = client.post("/v1/tracks/batch", json={"track_ids": [str(n) for n in range(101)]})
     assert many.status_code == 400 and "track_ids" in many.json()["detail"]
+
+
+def test_a_body_in_another_form_is_refused_by_its_form(client):
+    text = '{"track_ids": ["track-0001"]}'
+    for kind in ("text/plain", "text/xml", "application/x-www-form-urlencoded"):
+        answer = client.post("/v1/tracks/batch", content=text, headers={"Content-Type": kind})
+        assert (answer.status_code, answer.headers["accept"]) == (415, "application/json"), kind
+        assert repr(kind) in answer.json()["detail"]
+    packed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/v1/tracks/batch", content=gzip.compress(b" " * 10**7), headers=packed)
+    assert (answer.status_code, answer.json()["status"]) == (415, 415)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/v1/tracks?limit=2", "/v1/tracks/nobody", "/v1/tracks/batch", "/v1/nothing", "/metrics"]
+)
+def test_head_has_the_head_of_get_and_no_body(client, path):
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    left_out = {"content-length"} if path == "/metrics" else set()  # it counts the first of both
+    assert {name: head.headers[name] for name in head.headers.keys() - left_out} == {
+        name: whole.headers[name] for name in whole.headers.keys() - left_out
+    }
+    if "etag" in whole.headers:
+        assert client.head(path, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "//", "http://localhost@evil.example", "localhost"])
+def test_an_origin_that_is_none_is_refused(client, origin):
+    answer = client.post("/v1/search", json={"words": "calm"}, headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["status"]) == (403, 403)
 
 
 def test_a_body_is_limited_with_and_without_its_length(client):

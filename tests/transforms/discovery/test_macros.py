@@ -93,6 +93,11 @@ def test_similar_to_reads_the_neighbours(tables, ask):
         ("has_tag('mood/none', 0.5)", "no tag of this snapshot has the id mood/none"),
         ("has_tag(NULL)", "has the id NULL"),
         ("weighted_search(MAP {'mood/calm': 1, 'mood/none': 1})", "has the id mood/none"),
+        ("weighted_search(MAP {'mood/calm': 1.5})", "a weight from -1 to 1 to mood/calm"),
+        ("weighted_search(MAP {'mood/calm': 'nan'::DOUBLE})", "a weight from -1 to 1 to mood/calm"),
+        ("weighted_search(MAP {'mood/calm': NULL})", "a weight from -1 to 1 to mood/calm"),
+        ("has_tag('mood/calm', 2)", "a lowest score from 0 to 1 to mood/calm"),
+        ("has_tag('mood/calm', 'nan'::FLOAT)", "a lowest score from 0 to 1 to mood/calm"),
         ("similar_to('nobody')", "no track of this snapshot has the id nobody"),
     ],
 )

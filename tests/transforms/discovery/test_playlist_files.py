@@ -83,10 +83,20 @@ def test_a_playlist_is_read_again(snapshot):
         "/music/audio/track-0007.flac",
         "file:///music/audio/track%2D0007.flac",
         "\ufeff/music/audio/track-0007.flac",
+        "/music/lists/../audio/./track-0007.flac",
+        "../audio/track-0007.flac",
+        "..\\audio\\track-0007.flac",
+        "../audio/a\u2028b/../track%2D0007.flac",
     ],
 )
 def test_playlists_of_other_programs(snapshot, text):
-    assert listed_tracks(snapshot, "p.m3u", text.encode(), ["/music/"]) == ["track-0007"]
+    assert listed_tracks(snapshot, "/music/lists/p.m3u", text.encode(), ["/music/"]) == ["track-0007"]
+
+
+@pytest.mark.parametrize("track", ["trailing ", " leading", "#hash", "new\nline", "100%25", "a/b", "\u2028", "日本"])
+def test_any_id_is_read_again(snapshot, track):
+    text = m3u_text("t", [row("x.mp3", track_id=track)])
+    assert listed_tracks(snapshot, "p.m3u8", text.encode(), []) == [track]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +105,8 @@ def test_playlists_of_other_programs(snapshot, text):
         ("p.m3u", b"/other/x.mp3", "/other/x.mp3 is no track"),
         ("p.m3u", b"caf\xe9.mp3", "not UTF-8"),
         ("p.csv", b"name\nx\n", "no column track_id"),
+        ("p.xspf", b"<playlist/>", "as M3U or CSV, not as XSPF"),
+        ("p.JSON", b"{}", "as M3U or CSV, not as JSON"),
     ],
 )
 def test_what_is_no_playlist_of_the_catalog_is_refused(snapshot, name, data, words):

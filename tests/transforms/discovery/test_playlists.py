@@ -189,3 +189,14 @@ def test_a_short_playlist_tells_which_rule_was_the_reason(composed):
     assert len(playlist.tracks) <= 80 and playlist.left_out["artist"] > 50
     none = dataclasses.replace(request, target=SearchRequest(where="bpm > 1000"))
     assert make_playlist(composed, none).tracks == () and make_playlist(composed, none).filters[0].left == 0
+
+
+@pytest.mark.parametrize("asked", [{"tracks": 40, "per_artist": 1}, {"minutes": 2, "per_artist": 2}])
+def test_a_playlist_does_not_run_out_of_candidates_while_other_tracks_fit(composed, monkeypatch, asked):
+    """Tracks of artists that the begun playlist is full of, and tracks that are too long, may be the most relevant."""
+    request = PlaylistRequest(target=SearchRequest(where="true"), **asked)
+    whole = make_playlist(composed, request)
+    monkeypatch.setattr("transforms.discovery.playlists.making._LEAST_CANDIDATES", 6)
+    monkeypatch.setattr("transforms.discovery.playlists.making._PER_TRACK", 0)
+    few = make_playlist(composed, request)
+    assert len(few.tracks) == len(whole.tracks) > 0 and few.ran_out == whole.ran_out

@@ -213,7 +213,10 @@ TAXONOMY = Taxonomy.from_json(
         ("peaceful acoustic guitars", [("mood/calm", 1), ("instrument/acoustic_guitar", 1)], []),
         ("tearful", [("mood/sad", 1)], []),
         ("electronic music", [("genre/house|genre/techno", 1)], []),
-        ("no drums or vocals, calm", [("instrument/drums", -1), ("voice/vocal", -0.5), ("mood/calm", 1)], []),
+        ("no drums or vocals, calm", [("instrument/drums", -1), ("voice/vocal", -1), ("mood/calm", 1)], []),
+        ("no kazoo, calm; never loud: piano", [("mood/calm", 1), ("instrument/piano", 1)], ["kazoo", "loud"]),
+        ("I don't want a piano but drum", [("instrument/piano", -1), ("instrument/drums", 1)], []),
+        ("doesn’t have drums", [("instrument/drums", -1)], ["have"]),
         ("slightly sad zither with kazoo", [("mood/sad", 0.5)], ["zither", "kazoo"]),
         ("", [], []),
         ("like the a", [], []),
@@ -241,6 +244,22 @@ def test_every_spelling_of_a_key_has_the_code_of_the_wheel(key):
         assert camelot_code(text) == camelot(key), text
 
 
+@pytest.mark.parametrize("text", ["A Minor", "a minor", "A MINOR", "AMin", "A-minor", "a-Moll", "am", "08a"])
+def test_the_case_of_a_key_does_not_matter(text):
+    assert camelot_code(text) == "8A"
+
+
+def test_b_and_h_of_german_keys_are_a_semitone_apart():
+    texts = {
+        "h-moll": "B minor",
+        "B-Dur": "Bb major",
+        "Fis moll": "F# minor",
+        "Es-Dur": "Eb major",
+        "as-moll": "G# minor",
+    }
+    assert {text: camelot_code(text) for text in texts} == {text: camelot_code(key) for text, key in texts.items()}
+
+
 @given(st.integers(1, 12), st.sampled_from("AB"), st.integers(1, 12), st.sampled_from("AB"))
 @settings(max_examples=50)
 def test_the_wheel_is_symmetric(hour, letter, other, other_letter):
@@ -266,3 +285,32 @@ def test_text_of_plain_and_other_letters(text: str, wanted: int) -> None:
     snapshot = types.SimpleNamespace(schema=lambda table: rows.schema)
     (condition,) = conditions_of(snapshot, SearchRequest(text=text))
     assert condition.mask(rows).sum() == wanted
+
+
+def masked(rows: pa.Table, request: SearchRequest) -> list[bool]:
+    """Which rows meet the only condition of a request."""
+    (condition,) = conditions_of(types.SimpleNamespace(schema=lambda table: rows.schema), request)
+    return condition.mask(rows).tolist()
+
+
+@pytest.mark.parametrize("value", ["Straße", "STRAẞE", "İstanbul", "e\u0301", "É"])
+def test_a_value_is_found_whatever_its_case_and_its_spelling_of_accents(value: str) -> None:
+    rows = pa.table({"artist": [value, "another", None]})
+    assert masked(rows, SearchRequest(only={"artist": (value,)})) == [True, False, False]
+
+
+def test_no_value_at_all_is_refused(snapshot) -> None:
+    with pytest.raises(DiscoveryError, match="write title=A,B"):
+        search_tracks(snapshot, SearchRequest(only={"title": ()}))
+
+
+def test_a_predicate_reads_no_table(snapshot) -> None:
+    """The rows at hand are those of one bucket, so that an average over them would not be that of the table."""
+    asked = SearchRequest(where="duration_s > (SELECT avg(duration_s) FROM tracks)")
+    with pytest.raises(DiscoveryError, match="no table"):
+        search_tracks(snapshot, asked)
+    assert search_tracks(snapshot, SearchRequest(where="tracks.duration_s > 0")).hits
+
+
+def test_a_range_is_told_exactly() -> None:
+    assert str(ValueRange.of("1234567..1e12")) == "1234567..1000000000000"

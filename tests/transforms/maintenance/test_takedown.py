@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from tests.transforms.maintenance.test_collection import names, parts_of
 from transforms import storage
 from transforms.formats.sealing import open_sealed
 from transforms.maintenance import takedown
+from transforms.maintenance.rewriting import _together
 from transforms.publishing import receipts
 from transforms.publishing.commit import read_run, write_run
 from transforms.publishing.receipts import Receipt
@@ -323,3 +325,16 @@ def test_some_tracks_are_found_and_the_others_named(table, capsys):
     assert purge(table, "--track-id", "e", "--apply") == 0, "as after a takedown that was stopped at its end"
     said = capsys.readouterr().out
     assert said.startswith("the track is in no file of ") and "taken out by an earlier purge: e\n" in said
+
+
+def test_neighbours_are_written_again_beside_a_bucket_with_levels():
+    """Numbers of groups of neighbours are those of buckets, too: both are 0 in a small table."""
+
+    def file(table, order, merged):
+        return types.SimpleNamespace(path=f"{table}-{order}", table=table, bucket=0, order=order, merged=merged)
+
+    files = [file("tracks", 0, True), file("tracks", 1, True), file("ledger", 0, True), file("track_deletes", 1, True)]
+    run = types.SimpleNamespace(files=[*files, file("neighbours", 0, False)])
+    paths = frozenset(one.path for one in run.files)
+    own = [[one.path for one in group] for group in _together(run, paths)]
+    assert [group for group in own if group] == [["tracks-0", "tracks-1"], ["ledger-0"], ["neighbours-0"]]

@@ -8,8 +8,10 @@ wherever the audio is.
 import csv
 import io
 import json
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
@@ -53,7 +55,7 @@ def m3u_text(title: str, rows: PlaylistRows) -> str:
         length = -1 if row["duration_s"] is None else round(row["duration_s"])
         named = " - ".join(_line(row[name]) for name in ("artist", "title") if row[name]) or _line(row[TRACK_ID])
         lines += [f"#EXTINF:{length},{named}"]
-        lines += [f"{TRACK_COMMENT}{quote(row[TRACK_ID], safe=' ')}", _path_line(row["location"])]
+        lines += [f"{TRACK_COMMENT}{quote(row[TRACK_ID])}", _path_line(row["location"])]
     return "\n".join(lines) + "\n"
 
 
@@ -134,19 +136,24 @@ def listed_tracks(snapshot: SnapshotReader, name: str, data: bytes, roots: Seque
     """Ids of the tracks of an existing playlist, in its order.
 
     Args:
-      name: of the file; `.csv` has a column `track_id` or `location`, everything else is M3U.
+      name: path or URL of the file; `.csv` has a column `track_id` or `location`, everything else is M3U. Relative
+        paths in it start from the catalog's root, or from its folder.
       data: its content, in UTF-8.
       roots: folders or prefixes that may precede the catalog's relative paths.
 
     Raises:
       DiscoveryError: an entry is no track of the snapshot, or the file is no playlist.
     """
-    entries = _csv_entries(name, data) if name.lower().endswith((".csv", ".tsv")) else _m3u_entries(name, data)
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in (".xspf", ".json"):
+        raise DiscoveryError(f"{name}: playlists are read as M3U or CSV, not as {suffix[1:].upper()}: convert it")
+    entries = _csv_entries(name, data) if suffix in (".csv", ".tsv") else _m3u_entries(name, data)
     paths = {path for track, path in entries if track is None and path is not None}
-    known = _tracks_of(snapshot, {one for path in paths for one in _spellings(path, roots)}) if paths else {}
+    folder = name.rpartition("/")[0] if _SCHEME.match(name) else str(Path.cwd() / Path(name).parent)
+    known = _tracks_of(snapshot, {one for path in paths for one in _spellings(path, folder, roots)}) if paths else {}
     found = []
     for track, path in entries:
-        spelled = () if path is None else _spellings(path, roots)
+        spelled = () if path is None else _spellings(path, folder, roots)
         own = track or next((known[one] for one in spelled if one in known), None)
         if own is None:
             raise DiscoveryError(
@@ -178,7 +185,7 @@ def _m3u_entries(name: str, data: bytes) -> list[tuple[str | None, str | None]]:
         raise DiscoveryError(f"{name}: this is not UTF-8: save the playlist as UTF-8") from error
     found: list[tuple[str | None, str | None]] = []
     track: str | None = None
-    for line in map(str.strip, text.splitlines()):
+    for line in map(str.strip, re.split("[\r\n]", text)):
         if line.startswith(TRACK_COMMENT):
             track = unquote(line.removeprefix(TRACK_COMMENT))
         elif line and not line.startswith("#"):
@@ -187,13 +194,23 @@ def _m3u_entries(name: str, data: bytes) -> list[tuple[str | None, str | None]]:
     return found
 
 
-def _spellings(path: str, roots: Sequence[str]) -> list[str]:
-    """What the catalog may call a path."""
-    own = [path.removeprefix("./")]
+def _spellings(path: str, folder: str, roots: Sequence[str]) -> list[str]:
+    """What the catalog may call a path of a playlist in a folder, the likeliest first."""
+    own = [path]
     if path.startswith("file://"):
         own.append(unquote(path.removeprefix("file://").removeprefix("localhost")))
+    elif not _SCHEME.match(path):
+        own += [unquote(path), path.replace("\\", "/")]
+    own += [_without_dots(one) for one in own]
+    own += [_without_dots(f"{folder}/{one}") for one in own if not one.startswith("/") and not _SCHEME.match(one)]
     below = [one.removeprefix(root.rstrip("/") + "/") for one in own for root in roots]
-    return list(dict.fromkeys([path, *own, *below, *map(unquote, own)]))
+    return list(dict.fromkeys([*own, *below, *map(unquote, below)]))
+
+
+def _without_dots(path: str) -> str:
+    """A path without `.`, and without `..` and what it leaves."""
+    scheme = found[0] if (found := _SCHEME.match(path)) else ""
+    return scheme + posixpath.normpath(path.removeprefix(scheme))
 
 
 def _tracks_of(snapshot: SnapshotReader, uris: set[str]) -> dict[str, str]:

@@ -32,6 +32,8 @@ from transforms.table.reader import TRACK_ID, SnapshotReader
 
 _LEAST_CANDIDATES, _PER_TRACK = 300, 15
 _SPARE_PER_ARTIST = 4
+_WIDER = (1, 8, 64)
+"""If all candidates are used up and there are further tracks that fit, the choice begins again with so many more."""
 _RELEVANT, _LEAST_RELEVANT = 4, 40
 """The range of a flow is that of the most relevant candidates: four for each place, and at least 40."""
 
@@ -106,8 +108,19 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
             )
     known = vectors_of_seeds(snapshot, request.seeds) if request.seeds else only_vectors(snapshot)
     query = middle(known.of(request.seeds)) if request.seeds else None
-    plan = SearchPlan(snapshot, request.target, artist_columns(snapshot))
-    found = _pool(snapshot, request, plan, known, query)
+    for wider in _WIDER:
+        plan = SearchPlan(snapshot, request.target, artist_columns(snapshot))
+        found = _pool(snapshot, request, plan, known, query, wider)
+        playlist = _chosen(snapshot, request, plan, known, found)
+        if not (playlist.ran_out and found.is_cut):
+            break
+    return playlist
+
+
+def _chosen(
+    snapshot: SnapshotReader, request: PlaylistRequest, plan: SearchPlan, known: TrackVectors, found: Pool
+) -> Playlist:
+    """The playlist of some candidates."""
     pool = found.candidates
     ids = [one.track_id for one in pool]
     facts = track_facts(snapshot, [*ids, *request.start])
@@ -135,9 +148,14 @@ def make_playlist(snapshot: SnapshotReader, request: PlaylistRequest) -> Playlis
 
 
 def _pool(
-    snapshot: SnapshotReader, request: PlaylistRequest, plan: SearchPlan, vectors: TrackVectors, query: Float32s | None
+    snapshot: SnapshotReader,
+    request: PlaylistRequest,
+    plan: SearchPlan,
+    vectors: TrackVectors,
+    query: Float32s | None,
+    wider: int,
 ) -> Pool:
-    """The candidates; none if there are no seeds, and words or tags that mean nothing."""
+    """The candidates; none if there are no seeds, and words or tags that mean nothing. `wider`: see `_WIDER`."""
     if query is None and plan.no_meaning is not None:
         return Pool([], 0)
     wanted = request.tracks or int(request.minutes or 0) + 1
@@ -146,8 +164,8 @@ def _pool(
         plan,
         vectors=vectors,
         query=query,
-        most=max(_LEAST_CANDIDATES, _PER_TRACK * wanted),
-        per_artist=request.per_artist + _SPARE_PER_ARTIST,
+        most=wider * max(_LEAST_CANDIDATES, _PER_TRACK * wanted),
+        per_artist=wider * (request.per_artist + _SPARE_PER_ARTIST),
         without={*request.exclude, *request.seeds, *request.start},
     )
 

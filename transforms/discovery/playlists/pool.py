@@ -40,10 +40,16 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """Candidates, best first, and the number of tracks that meet the conditions and do not fit."""
+    """Candidates, best first.
+
+    Attributes:
+      unfit: number of tracks that meet the conditions and do not fit.
+      is_cut: whether further tracks fit, and the limits on candidates left them out.
+    """
 
     candidates: list[Candidate]
     unfit: int
+    is_cut: bool = False
 
 
 def candidates_of(
@@ -69,11 +75,13 @@ def candidates_of(
     gone = pa.array(sorted(without), pa.string())
     compared = vectors.compared(query)
     kept: list[Candidate] = []
-    unfit = 0
+    unfit, is_cut = 0, False
     for bucket in range(snapshot.buckets):
         found = _of_bucket(plan, bucket, compared, query is not None, gone, most, per_artist)
-        kept, unfit = _capped([*kept, *found.candidates], per_artist)[:most], unfit + found.unfit
-    return Pool(kept, unfit)
+        both = [*kept, *found.candidates]
+        kept, unfit = _capped(both, per_artist)[:most], unfit + found.unfit
+        is_cut = is_cut or found.is_cut or len(kept) < len(both)
+    return Pool(kept, unfit, is_cut)
 
 
 def artist_columns(snapshot: SnapshotReader) -> list[str]:
@@ -123,7 +131,7 @@ def _of_bucket(
         )
         for i in chosen
     ]
-    return Pool(candidates, int((~fits).sum()))
+    return Pool(candidates, int((~fits).sum()), len(candidates) < len(usable))
 
 
 def _best_of_each(relevance: npt.NDArray[np.float64], artists: Any, ids: Any, most: int, per_artist: int) -> list[int]:

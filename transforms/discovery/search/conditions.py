@@ -88,13 +88,19 @@ def _one_of(snapshot: SnapshotReader, word: str, values: Sequence[str]) -> Condi
     kind = snapshot.schema("tracks").field(column).type
     if pa.types.is_nested(kind):
         raise DiscoveryError(f"values of {column}: the column has {kind}, not single values: use --where")
-    wanted = pa.array([value.casefold() for value in values])
+    if not values:
+        raise DiscoveryError(f"values of {column}: none is given: write {column}=A,B")
+    wanted = _folded(pa.array(values, pa.string()))
 
     def mask(rows: pa.Table) -> RowMask:
-        texts = pc.utf8_lower(rows[column].cast(pa.string()))
-        return row_mask(pc.is_in(texts, value_set=wanted))
+        return row_mask(pc.is_in(_folded(rows[column].cast(pa.string())), value_set=wanted))
 
     return Condition(f"{column} is {' or '.join(values)}", (column,), mask)
+
+
+def _folded(texts: Any) -> Any:
+    """Texts in the form in which values are compared: lower case, and one spelling of each accent."""
+    return pc.utf8_lower(pc.utf8_normalize(texts, "NFC"))
 
 
 def _key(snapshot: SnapshotReader, key: str) -> Condition:
@@ -143,8 +149,9 @@ def _matching(rows: pa.Table, predicate: str) -> pa.Array:
         "lock_configuration": True,
     }
     with duckdb.connect(":memory:", config=settings) as connection:
-        connection.register("tracks", rows)
-        sql = f"SELECT track_id FROM tracks WHERE (\n{predicate}\n)"
+        # By this name, a subquery cannot read the rows: they are those of one bucket, not of the table.
+        connection.register("rows of one bucket", rows)
+        sql = f'SELECT track_id FROM "rows of one bucket" AS tracks WHERE (\n{predicate}\n)'
         try:
             check_question(connection, sql)
             found: Any = connection.sql(sql).to_arrow_table()
@@ -152,5 +159,7 @@ def _matching(rows: pa.Table, predicate: str) -> pa.Array:
             raise DiscoveryError(f"--where {predicate!r}: give one predicate, without a semicolon") from error
         except duckdb.Error as error:
             text = " ".join(str(error).split("\n\nLINE ")[0].split())
+            if isinstance(error, duckdb.CatalogException) and "Table" in text:
+                text = "a predicate reads the columns of one track, and no table: `query` answers such questions"
             raise DiscoveryError(f"--where {predicate!r}: {text}") from error
     return one_array(found["track_id"])

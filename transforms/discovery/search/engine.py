@@ -172,9 +172,11 @@ class SearchPlan:
 
     @property
     def emptied_by(self) -> str | None:
-        """Why nothing is found: the request ranks by nothing, or the first condition after which no track of the
-        buckets that were examined remained; None if tracks are left.
+        """Why nothing is found: the request ranks by nothing, the buckets that were examined have no tracks, or the
+        first condition after which none of them remained; None if tracks are left.
         """
+        if self.no_meaning is None and self.tracks == 0:
+            return f"snapshot {self.snapshot.manifest.number} has no tagged track"
         return self.no_meaning or _emptied_by(self.filters)
 
     def examine(self, bucket: int) -> tuple[pa.Table, TermScores]:

@@ -34,11 +34,11 @@ class ValueRange:
             raise DiscoveryError(f"range {text!r}: write LOW..HIGH, LOW.., ..HIGH or one number")
         low, high = ends
         if low is not None and high is not None and low > high:
-            raise DiscoveryError(f"range {text!r}: {low:g} is greater than {high:g}: swap them")
+            raise DiscoveryError(f"range {text!r}: {low:.15g} is greater than {high:.15g}: swap them")
         return cls(low, high)
 
     def __str__(self) -> str:
-        return "..".join("" if end is None else f"{end:g}" for end in (self.low, self.high))
+        return "..".join("" if end is None else f"{end:.15g}" for end in (self.low, self.high))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,13 +124,13 @@ def weight_of(text: str) -> tuple[str, float]:
     return tag, value
 
 
-def named_value(text: str) -> tuple[str, str]:
-    """Reads `COLUMN=VALUE`.
+def named_value(text: str, form: str = "COLUMN=VALUE") -> tuple[str, str]:
+    """Reads a name and its value, in the form that a message shows.
 
     Raises:
-      DiscoveryError: there is no column or no value.
+      DiscoveryError: there is no name or no value.
     """
     name, equals, value = text.partition("=")
     if not (equals and name.strip() and value.strip()):
-        raise DiscoveryError(f"{text!r}: write COLUMN=VALUE")
+        raise DiscoveryError(f"{text!r}: write {form}")
     return name.strip(), value.strip()

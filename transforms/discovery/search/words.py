@@ -1,12 +1,13 @@
 """Plain words such as "calm piano for a rainy evening" as weighted terms, without any network or service.
 
-The longest run of words that names a tag counts first: display names, ids, aliases and earlier ids, also in the plural.
-What no tag is called is looked up in `synonyms.yaml`. Every other word is reported.
+The longest run of words that names a tag counts first: display names, ids, aliases and earlier ids, also in singular
+and plural. What no tag is called is looked up in `synonyms.yaml`. Every other word is reported.
 """
 
 import dataclasses
 import functools
 import importlib.resources
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from transforms.discovery.search.vocabulary import DiscoveryError, Term, Vocabulary
@@ -18,6 +19,8 @@ NAMED, SYNONYM = 1.0, 0.5
 
 _MOST_WORDS = 4
 _MOST_TOKENS = 200
+_CLAUSE_END = re.compile(r"[,;:!?()\[\]\n、，。；]|\.(?!\w)|\bbut\b", re.IGNORECASE)
+_APOSTROPHE = re.compile(r"(?<=n)['’](?=t\b)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,14 +65,30 @@ def declared_synonyms() -> Synonyms:
 def read_words(text: str, vocabulary: Vocabulary) -> tuple[list[WordMatch], list[str]]:
     """The terms that a text asks for, and the words that mean nothing here, both in the order of the text.
 
+    A negation lasts until the next tag, but never beyond a comma, another mark that ends a clause, or `but`.
+
     Raises:
       DiscoveryError: the text has more than 200 words.
     """
-    table, tokens = declared_synonyms(), [token for token in slug(text).split("_") if token]
-    if len(tokens) > _MOST_TOKENS:
-        raise DiscoveryError(f"{len(tokens)} words, at most {_MOST_TOKENS} are read: shorten the text")
+    table, clauses = declared_synonyms(), [_tokens(clause) for clause in _CLAUSE_END.split(text)]
+    if (count := sum(map(len, clauses))) > _MOST_TOKENS:
+        raise DiscoveryError(f"{count} words, at most {_MOST_TOKENS} are read: shorten the text")
     found: list[WordMatch] = []
     unmatched: list[str] = []
+    for clause in clauses:
+        _read_clause(clause, vocabulary, table, found, unmatched)
+    return found, list(dict.fromkeys(unmatched))
+
+
+def _tokens(text: str) -> list[str]:
+    """The words of a text; `don't` is one word, `dont`."""
+    return [token for token in slug(_APOSTROPHE.sub("", text)).split("_") if token]
+
+
+def _read_clause(
+    tokens: Sequence[str], vocabulary: Vocabulary, table: Synonyms, found: list[WordMatch], unmatched: list[str]
+) -> None:
+    """Adds what the words of a clause ask for, and those that mean nothing."""
     sign, factor, place = 1.0, 1.0, 0
     while place < len(tokens):
         match, used = _longest(tokens[place:], vocabulary, table)
@@ -85,7 +104,6 @@ def read_words(text: str, vocabulary: Vocabulary) -> tuple[list[WordMatch], list
         elif word not in table.stop_words:
             unmatched.append(word)
         place += used
-    return found, list(dict.fromkeys(unmatched))
 
 
 def _longest(tokens: Sequence[str], vocabulary: Vocabulary, table: Synonyms) -> tuple[WordMatch | None, int]:
@@ -95,19 +113,20 @@ def _longest(tokens: Sequence[str], vocabulary: Vocabulary, table: Synonyms) -> 
         # "no" and "in" ask for nothing, even if a tag is called so.
         if count == 1 and words[0] in table.stop_words | table.negations | table.weaker:
             continue
-        for name in _spellings("_".join(words)):
+        names, said = list(_spellings("_".join(words))), " ".join(words)
+        for name in names:
             if tags := vocabulary.by_name.get(name):
-                term = vocabulary.term(tags)
-                return WordMatch(words=" ".join(words), term=term, weight=NAMED, rule="name"), count
+                return WordMatch(words=said, term=vocabulary.term(tags), weight=NAMED, rule="name"), count
+        for name in names:
             if tags := tuple(tag for other in table.names.get(name, ()) for tag in vocabulary.by_name.get(other, ())):
-                term = vocabulary.term(tags)
-                return WordMatch(words=" ".join(words), term=term, weight=SYNONYM, rule="synonym"), count
+                return WordMatch(words=said, term=vocabulary.term(tags), weight=SYNONYM, rule="synonym"), count
     return None, 1
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """A name, and its singular."""
+    """A name, its singular, and its plural."""
     yield name
     for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
         if name.endswith(ending) and len(name) > len(ending) + 2:
             yield name.removesuffix(ending) + instead
+    yield f"{name}s"

@@ -11,6 +11,8 @@ from transforms.table.macros.unpublished import (
     SEARCH_SPAN,
     TAG_TWICE,
     UNKNOWN_TRACK,
+    WRONG_SCORE,
+    WRONG_WEIGHT,
     Unpublished,
 )
 
@@ -66,7 +68,9 @@ WITH own AS ({terms}), wanted AS (
   SELECT track_id, MAX(ROUND(score, 4)) AS score, LOGICAL_OR(is_positive) AS is_given
   FROM {prefix}track_tags JOIN wanted USING (tag) GROUP BY track_id
 )
-SELECT track_id, score FROM scores WHERE IF(least_score IS NULL, is_given, score >= least_score)
+SELECT track_id, score FROM scores
+WHERE CASE WHEN least_score IS NULL THEN is_given WHEN least_score BETWEEN 0 AND 1 THEN score >= least_score
+  ELSE ERROR(CONCAT('{WRONG_SCORE}', wanted_tag)) END
 );"""
 
 
@@ -88,7 +92,8 @@ WITH asked AS (
   FROM asked LEFT JOIN own USING (place) GROUP BY place, id, weight
 ), checked AS (
   SELECT place, CASE WHEN tags IS NULL THEN ERROR(CONCAT('{NO_TAG}', id, '{ASK_TAXONOMY}'))
-    WHEN COUNT(*) OVER (PARTITION BY tags) > 1 THEN ERROR(CONCAT('{TAG_TWICE}', id)) ELSE weight END AS weight
+    WHEN COUNT(*) OVER (PARTITION BY tags) > 1 THEN ERROR(CONCAT('{TAG_TWICE}', id))
+    WHEN weight BETWEEN -1 AND 1 THEN weight ELSE ERROR(CONCAT('{WRONG_WEIGHT}', id)) END AS weight
   FROM named
 ), found AS (
   SELECT track_id, place, score FROM {prefix}track_tags JOIN own USING (tag){lowest if unpublished.has_top_k else ""}

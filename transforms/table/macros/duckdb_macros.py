@@ -10,6 +10,8 @@ from transforms.table.macros.unpublished import (
     SEARCH_SPAN,
     TAG_TWICE,
     UNKNOWN_TRACK,
+    WRONG_SCORE,
+    WRONG_WEIGHT,
     Unpublished,
 )
 
@@ -43,7 +45,9 @@ SELECT track_id, score FROM (
   SELECT track_id, max(score) AS score, bool_or(is_positive) AS is_given
   FROM {prefix}track_tags SEMI JOIN wanted USING (tag) GROUP BY track_id
 )
-WHERE CASE WHEN least_score IS NULL THEN is_given ELSE score >= least_score::FLOAT END
+WHERE CASE WHEN least_score IS NULL THEN is_given
+  WHEN least_score::DOUBLE BETWEEN 0 AND 1 THEN score >= least_score::FLOAT
+  ELSE error('{WRONG_SCORE}' || wanted_tag)::BOOLEAN END
 ORDER BY score DESC, track_id;"""
 
 
@@ -65,7 +69,8 @@ WITH RECURSIVE asked AS (
   SELECT place, id, weight, list_sort(list(tag)) AS tags FROM asked LEFT JOIN own USING (place) GROUP BY ALL
 ), terms AS (
   SELECT place, CASE WHEN tags[1] IS NULL THEN error('{NO_TAG}' || id || '{ASK_TAXONOMY}')
-    WHEN count(*) OVER (PARTITION BY tags) > 1 THEN error('{TAG_TWICE}' || id) ELSE weight END AS weight
+    WHEN count(*) OVER (PARTITION BY tags) > 1 THEN error('{TAG_TWICE}' || id)
+    WHEN weight BETWEEN -1 AND 1 THEN weight ELSE error('{WRONG_WEIGHT}' || id) END AS weight
   FROM named
 ), found AS (
   SELECT track_id, place, score FROM {prefix}track_tags JOIN own USING (tag){lowest if unpublished.has_top_k else ""}

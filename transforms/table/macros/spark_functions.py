@@ -8,6 +8,8 @@ from transforms.table.macros.unpublished import (
     SEARCH_SPAN,
     TAG_TWICE,
     UNKNOWN_TRACK,
+    WRONG_SCORE,
+    WRONG_WEIGHT,
     Unpublished,
 )
 
@@ -45,6 +47,8 @@ def _has_tag(prefix: str) -> str:
 
 def {prefix}has_tag(tag, p=None):
     """Tracks whose score of the tag, or of a narrower one, is at least p; without p, those that are given one."""
+    if p is not None and not 0 <= p <= 1:
+        raise ValueError(f"{WRONG_SCORE}{{tag}}")
     own = {{f"tag{{number}}": one for number, one in enumerate({prefix}tags_under(tag))}}
     query = f"""
         SELECT track_id, score FROM (
@@ -76,6 +80,8 @@ def {prefix}weighted_search(weights):
         tags = tuple({prefix}tags_under(tag))
         if seen.setdefault(tags, tag) != tag:
             raise ValueError(f"{TAG_TWICE}{{tag}}")
+        if not -1 <= weight <= 1:
+            raise ValueError(f"{WRONG_WEIGHT}{{tag}}")
         args |= {{f"weight{{place}}": float(weight)}} | {{f"tag{{place}}_{{i}}": one for i, one in enumerate(tags)}}
         terms.append(f"SELECT {{place}} AS place, :weight{{place}} AS weight")
         own += [f"SELECT {{place}} AS place, :tag{{place}}_{{i}} AS tag" for i in range(len(tags))]

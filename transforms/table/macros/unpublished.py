@@ -36,6 +36,8 @@ class Unpublished:
 NO_TAG = "no tag of this snapshot has the id "
 ASK_TAXONOMY = "; SELECT tag, name FROM taxonomy lists all tags"
 TAG_TWICE = "give each tag once: another id of the same tag is "
+WRONG_WEIGHT = "give a weight from -1 to 1 to "
+WRONG_SCORE = "give a lowest score from 0 to 1 to "
 UNKNOWN_TRACK = "no track of this snapshot has the id "
 NO_NEIGHBOURS = " has no neighbours in this snapshot: run `catalog-tagger neighbours TABLE`, and open the new snapshot"
 """Beginnings and ends of what the functions say if they cannot answer."""

@@ -99,8 +99,11 @@ export function columnValue(name, value) {
   if (name.endsWith("_ratio")) return percent(value);
   if (name === "sample_rate") return `${count(value)} Hz`;
   const unit = UNITS.find(([end]) => name.endsWith(end))?.[1] ?? "";
-  return SHORT.format(value).replace("-", "−") + unit;
+  return (Number.isInteger(value) ? COUNT : SHORT).format(value).replace("-", "−") + unit;
 }
+
+/** A text of the catalog. It has its own direction, so that it does not turn what stands beside it. */
+export const catalogText = (text) => h("bdi", {}, text);
 
 /** A link to a view with its parameters. */
 export function address(view, given = {}) {

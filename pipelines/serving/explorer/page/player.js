@@ -1,6 +1,6 @@
 // The audio player at the bottom of the page, if the service reaches the audio.
 
-import { address, announce, fill, h, iconButton } from "./dom.js";
+import { address, announce, catalogText, fill, h, iconButton } from "./dom.js";
 
 export class Player {
   constructor(context) {
@@ -20,7 +20,7 @@ export class Player {
   play(track) {
     const name = [track.title ?? track.track_id, track.artist].filter(Boolean).join(" · ");
     this.message = h("span", { class: "faint", role: "alert" });
-    const title = h("a", { href: address("track", { id: track.track_id }) }, name);
+    const title = h("a", { href: address("track", { id: track.track_id }) }, catalogText(name));
     fill(
       this.box,
       h("div", { class: "now" }, title, this.message),

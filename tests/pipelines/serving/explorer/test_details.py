@@ -121,6 +121,30 @@ def test_audio_is_sent_by_ranges(listening, text, part):
     assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/{len(audio)}"
 
 
+@pytest.mark.parametrize("text", ["bytes=5-2", "bytes=0-1,5-6", "bytes=-", "items=0-1", "bytes=٣-٤"])
+def test_a_range_that_is_none_gets_the_whole_file(listening, text):
+    client, audio = listening
+    answer = client.get(f"{URL}/audio?id=track-0001", headers={"Range": text.encode()})
+    assert (answer.status_code, answer.content) == (200, audio)
+
+
+def test_a_range_of_another_answer_gets_the_whole_file(listening):
+    """A client goes on where it stopped only if it has the beginning of the same answer."""
+    client, audio = listening
+    url, tag = f"{URL}/audio?id=track-0001", client.get(f"{URL}/audio?id=track-0001").headers["etag"]
+    part = client.get(url, headers={"Range": "bytes=2-4", "If-Range": tag})
+    assert (part.status_code, part.content, part.headers["etag"]) == (206, audio[2:5], tag)
+    for other in ('"another"', f"W/{tag}", "Mon, 30 Nov 2026 00:00:00 GMT"):
+        whole = client.get(url, headers={"Range": "bytes=2-4", "If-Range": other})
+        assert (whole.status_code, whole.content) == (200, audio)
+
+
+def test_head_tells_the_size_of_the_audio(listening):
+    client, audio = listening
+    answer = client.head(f"{URL}/audio?id=track-0001")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", str(len(audio)))
+
+
 def test_a_range_outside_of_the_file_is_refused(listening):
     client, audio = listening
     answer = client.get(f"{URL}/audio?id=track-0001", headers={"Range": f"bytes={len(audio)}-"})

@@ -103,7 +103,7 @@ def test_other_sites_can_neither_sign_in_nor_out_nor_use_a_session(guarded, head
         ({"json": {"client_id": "nobody", "client_secret": "wrong"}}, 401),
         ({"json": {"client_id": "reader"}}, 400),
         ({"json": {"client_id": "reader", "client_secret": "x", "scope": "analyze"}}, 400),
-        ({"data": {"client_id": "reader", "client_secret": "x"}}, 400),
+        ({"data": {"client_id": "reader", "client_secret": "x"}}, 415),
         ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_form_of_text_is_no_sign_in(guarded):
     """What another site's form could send without a question of the browser."""
     client, credentials, _ = guarded
     headers = {**OWN, "Content-Type": "text/plain"}
-    assert client.post(SESSION, content=json.dumps(credentials), headers=headers).status_code == 400
+    assert client.post(SESSION, content=json.dumps(credentials), headers=headers).status_code == 415
 
 
 def test_failed_attempts_are_limited(fresh):

@@ -1,6 +1,6 @@
 // One track, one artist.
 
-import { address, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural, viewHead } from "../dom.js";
+import { address, catalogText, columnLabel, columnValue, count, duration, fill, h, icon, notice, percent, plural, viewHead } from "../dom.js";
 import { tagCards } from "./bars.js";
 import { trackRow } from "./results.js";
 import { soundLines } from "./sound.js";
@@ -26,8 +26,8 @@ function similarCard(rows, remark = null) {
     h(
       "span",
       {},
-      h("a", { href: address("track", { id: row.track_id }) }, row.title ?? row.track_id),
-      h("span", { class: "faint" }, ` ${row.artist ?? ""}`),
+      h("a", { href: address("track", { id: row.track_id }) }, catalogText(row.title ?? row.track_id)),
+      h("span", { class: "faint" }, " ", catalogText(row.artist ?? "")),
     ),
     h("span", { class: "number" }, row.similarity.toFixed(2)),
   ];
@@ -79,13 +79,13 @@ export async function trackView(context, parameters) {
       : null;
   const line = [
     track?.artist_id
-      ? h("a", { href: address("artist", { id: track.artist_id }) }, track.artist ?? track.artist_id)
-      : (track?.artist ?? ""),
+      ? h("a", { href: address("artist", { id: track.artist_id }) }, catalogText(track.artist ?? track.artist_id))
+      : catalogText(track?.artist ?? ""),
     track?.year ? ` · ${track.year}` : "",
     track ? ` · ${duration(track.duration_s)}` : "",
   ];
   const tools = h("div", { class: "row" }, play, track ? context.playlist.button(track) : null);
-  const head = viewHead(track?.title ?? id, line, { over: "Track", tools });
+  const head = viewHead(catalogText(track?.title ?? id), line, { over: "Track", tools });
   const rejected =
     outcome.status === "rejected"
       ? h(
@@ -97,7 +97,8 @@ export async function trackView(context, parameters) {
         )
       : null;
   const neighbours = h("div", { "data-similar": true });
-  if (found.neighbours) fill(neighbours, similarCard(found.neighbours));
+  if (found.neighbours)
+    fill(neighbours, similarCard(found.neighbours, "Tracks that are like many others come later."));
   else if (found.similar)
     fill(neighbours, similarCard(found.similar, context.start.left_out ? "Of the tracks of this export alone." : null));
   else if (track && context.source.isExport)
@@ -176,7 +177,7 @@ export async function artistView(context, parameters) {
   const albums = new Map();
   for (const row of found.of_tracks) albums.set(row.album_id, [...(albums.get(row.album_id) ?? []), row]);
   const search = h("a", { class: "button", href: address("search", { artist_id: found.id }) }, "Search these tracks");
-  const head = viewHead(found.name ?? found.id, `${plural(found.tracks, "track")}${years}`, {
+  const head = viewHead(catalogText(found.name ?? found.id), `${plural(found.tracks, "track")}${years}`, {
     over: "Artist",
     tools: search,
   });
@@ -187,7 +188,7 @@ export async function artistView(context, parameters) {
       h(
         "h2",
         { class: "label" },
-        album ?? "Without an album",
+        album ? catalogText(album) : "Without an album",
         h("span", { class: "faint" }, ` ${plural(rows.length, "track")}`),
       ),
       h(

@@ -9,14 +9,15 @@ export class Histogram {
     Object.assign(this, { name, changed: later(120, changed) });
     this.plot = h("svg", { class: "histogram", preserveAspectRatio: "none", "aria-hidden": "true" });
     this.text = h("span", { class: "number" });
-    this.low = this.slider(
-      "lowest",
-      () => Number(this.low.value) > Number(this.high.value) && (this.low.value = this.high.value),
-    );
-    this.high = this.slider(
-      "highest",
-      () => Number(this.high.value) < Number(this.low.value) && (this.high.value = this.low.value),
-    );
+    this.chosen = [null, null];
+    this.low = this.slider("lowest", () => {
+      if (Number(this.low.value) > Number(this.high.value)) this.low.value = this.high.value;
+      this.chosen = [this.range()[0], this.chosen[1]];
+    });
+    this.high = this.slider("highest", () => {
+      if (Number(this.high.value) < Number(this.low.value)) this.high.value = this.low.value;
+      this.chosen = [this.chosen[0], this.range()[1]];
+    });
     this.root = h(
       "fieldset",
       { class: "field range" },
@@ -26,17 +27,18 @@ export class Histogram {
     );
   }
 
-  slider(end, keepOrder) {
+  /** `choose` keeps the order of the sliders, and takes over the end that was moved. */
+  slider(end, choose) {
     const node = h("input", { type: "range", min: 0, step: 1, "aria-label": `${columnLabel(this.name)}, ${end}` });
     node.addEventListener("input", () => {
-      keepOrder();
+      choose();
       this.paint();
-      this.changed(...this.range());
+      this.changed(...this.chosen);
     });
     return node;
   }
 
-  /** The chosen range: an end at the edge is open, because the outermost bins hold all values beyond them. */
+  /** The range of the sliders: an end at the edge is open, because the outermost bins hold all values beyond them. */
   range() {
     const { start, step, counts, is_integer } = this.facet;
     const [from, to] = [Number(this.low.value), Number(this.high.value)];
@@ -49,11 +51,12 @@ export class Histogram {
   draw(facet, [low, high]) {
     this.facet = facet;
     const bins = facet.counts.length;
-    const place = (value) => Math.round((value - facet.start) / facet.step);
+    this.chosen = [low, high];
+    const place = (value) => (value - facet.start) / facet.step;
     for (const node of [this.low, this.high]) node.max = bins;
-    if (document.activeElement !== this.low) this.low.value = low === null ? 0 : place(low);
+    if (document.activeElement !== this.low) this.low.value = low === null ? 0 : Math.floor(place(low) + 1e-6);
     if (document.activeElement !== this.high)
-      this.high.value = high === null ? bins : place(facet.is_integer ? high + 1 : high);
+      this.high.value = high === null ? bins : Math.ceil(place(facet.is_integer ? high + 1 : high) - 1e-6);
     this.root.hidden = bins < 2;
     this.paint();
   }
@@ -76,7 +79,7 @@ export class Histogram {
         });
       }),
     );
-    const [low, high] = this.range();
+    const [low, high] = this.chosen;
     const show = (value) => columnValue(this.name, value);
     const text =
       low === null && high === null

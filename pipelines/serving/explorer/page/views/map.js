@@ -1,6 +1,6 @@
 // The map: a sample of the catalog on a canvas, coloured by a category, with zoom, hover and click.
 
-import { address, colourOf, columnLabel, count, fill, h, later, percent, plural } from "../dom.js";
+import { address, catalogText, colourOf, columnLabel, count, fill, h, later, percent, plural } from "../dom.js";
 import { Points, SIDE } from "./points.js";
 import { stamp } from "./pixels.js";
 
@@ -291,8 +291,8 @@ class CatalogMap {
       if (this.at !== at) return;
       fill(
         this.tip,
-        h("b", {}, row?.title ?? id),
-        row?.artist ? h("span", {}, row.artist) : null,
+        h("b", {}, catalogText(row?.title ?? id)),
+        row?.artist ? h("span", {}, catalogText(row.artist)) : null,
         place >= 0
           ? h(
               "span",

@@ -1,6 +1,6 @@
 // The playlist: kept in this browser, ordered by dragging or by keys, exported as a file.
 
-import { address, announce, count, duration, fill, h, icon, iconButton, notice, plural } from "../dom.js";
+import { address, announce, catalogText, count, duration, fill, h, icon, iconButton, notice, plural } from "../dom.js";
 
 const KEY = "explorer-playlist";
 const KEPT = ["track_id", "title", "artist", "artist_id", "duration_s", "year"];
@@ -213,8 +213,14 @@ export class Playlist {
       h(
         "div",
         { class: "names" },
-        h("a", { href: address("track", { id: track.track_id }) }, name),
-        h("p", { class: "faint" }, [track.artist, track.year, duration(track.duration_s)].filter(Boolean).join(" · ")),
+        h("a", { href: address("track", { id: track.track_id }) }, catalogText(name)),
+        h(
+          "p",
+          { class: "faint" },
+          [track.artist && catalogText(track.artist), track.year, duration(track.duration_s)]
+            .filter(Boolean)
+            .map((part, n) => [n ? " · " : "", part]),
+        ),
       ),
       iconButton("up", `Move ${name} up`, () => go(i - 1), { disabled: i === 0 }),
       iconButton("down", `Move ${name} down`, () => go(i + 1), { disabled: i === this.tracks.length - 1 }),

@@ -139,6 +139,16 @@ export async function qualityView(context) {
         ),
       )
     : h("p", {}, "Every track of the catalog has tags.");
+  const isMeasured = found.tags.some((row) => row.metrics?.test);
+  const unmeasured = isMeasured
+    ? null
+    : h(
+        "p",
+        { class: "faint" },
+        "This model was imported, or was not tested on held-out tracks: there are no metrics of it. ",
+        h("code", {}, "catalog-tagger evaluate"),
+        " measures it on labelled tracks.",
+      );
   const sources = h(
     "ul",
     { class: "plain" },
@@ -170,7 +180,7 @@ export async function qualityView(context) {
     h(
       "div",
       { class: "columns table-first" },
-      h("section", { class: "card" }, h("h2", { class: "label" }, "Tags on held-out tracks"), table),
+      h("section", { class: "card" }, h("h2", { class: "label" }, "Tags on held-out tracks"), unmeasured, table),
       h(
         "div",
         { class: "side" },

@@ -1,6 +1,6 @@
 // One track of a list, with the reasons for its place.
 
-import { address, colourOf, columnValue, duration, h, signed } from "../dom.js";
+import { address, catalogText, colourOf, columnValue, duration, h, signed } from "../dom.js";
 
 /** One track of a list. `most`: the greatest contribution of the list, for the bars of the reasons. */
 export function trackRow(context, row, most = 0) {
@@ -31,13 +31,13 @@ export function trackRow(context, row, most = 0) {
     h(
       "div",
       { class: "names" },
-      h("h2", {}, h("a", { href: address("track", { id: row.track_id }) }, row.title ?? row.track_id)),
+      h("h2", {}, h("a", { href: address("track", { id: row.track_id }) }, catalogText(row.title ?? row.track_id))),
       h(
         "p",
         { class: "faint" },
         row.artist_id
-          ? h("a", { href: address("artist", { id: row.artist_id }) }, row.artist ?? row.artist_id)
-          : row.artist,
+          ? h("a", { href: address("artist", { id: row.artist_id }) }, catalogText(row.artist ?? row.artist_id))
+          : row.artist && catalogText(row.artist),
         row.artist || row.artist_id ? " · " : "",
         facts.filter((fact) => fact !== null && fact !== undefined).join(" · "),
       ),

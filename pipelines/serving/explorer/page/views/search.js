@@ -197,6 +197,7 @@ class Search {
   }
 
   nothing() {
+    if (this.context.start.tracks === 0) return notice("No tracks", "This snapshot has no tagged track.");
     const clear = h(
       "button",
       { type: "button", class: "strong", onclick: () => (location.hash = "#/search") },
