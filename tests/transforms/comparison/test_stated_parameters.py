@@ -14,9 +14,34 @@ from transforms.features.parameters.keys import KEY_NAMES, camelot
 from transforms.table.reader import open_snapshot
 
 SPELLINGS = {
-    "A minor": ("Am", "A minor", "a", "Amin", "A-moll", "8A", "08a", "1m", "A:min", " A  Minor "),
+    "A minor": (
+        "Am",
+        "A minor",
+        "a",
+        "Amin",
+        "A-moll",
+        "8A",
+        "08a",
+        "1m",
+        "A:min",
+        " A  Minor ",
+        "8A - Am",
+        "A minor (8A)",
+        "A min.",
+    ),
     "C major": ("C", "C major", "Cmaj", "C-Dur", "8B", "1d", "B#"),
-    "G# minor": ("Abm", "A\u266d minor", "G#m", "G\u266f minor", "gis-moll", "as-moll", "1A", "6m"),
+    "G# minor": (
+        "Abm",
+        "A\u266d minor",
+        "G#m",
+        "G\u266f minor",
+        "gis-moll",
+        "as-moll",
+        "1A",
+        "6m",
+        "G#m/Abm",
+        "G#/Ab minor",
+    ),
     "Bb major": ("Bb", "B flat major", "A#", "6B", "11d"),
     "B minor": ("Bm", "h-moll", "b", "10A"),
     "Eb major": ("Es-Dur", "D sharp major", "5B"),
@@ -28,7 +53,26 @@ def test_a_key_in_any_usual_spelling(key):
     assert {text: parse_key(text) for text in SPELLINGS[key]} == dict.fromkeys(SPELLINGS[key], key)
 
 
-@pytest.mark.parametrize("text", ["", "o", "13A", "0A", "off key", "A dorian", "Am7b5", "8", "minor", "\u0000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "o",
+        "13A",
+        "0A",
+        "off key",
+        "A dorian",
+        "Am7b5",
+        "8",
+        "minor",
+        "\u0000",
+        "Am/C",
+        "8A - 126",
+        "/",
+        "C, D",
+        "Am (off)",
+    ],
+)
 def test_what_is_no_key(text):
     assert parse_key(text) is None
 
