@@ -96,10 +96,8 @@ TRACKS = {
 STATED = ("bpm", "musical_key", "stated_loudness_lufs", "time_signature")
 
 
-def snapshot_of(folder, rows):
-    fields = [
-        pa.field(name, pa.string() if name in ("musical_key", "time_signature") else pa.float64()) for name in STATED
-    ]
+def snapshot_of(folder, rows, texts=("musical_key", "time_signature")):
+    fields = [pa.field(name, pa.string() if name in texts else pa.float64()) for name in STATED]
     publish_rows(folder, [{"tag": "mood/calm", "category": "mood", "threshold": 0.5}], rows, [], fields=fields)
     return open_snapshot(str(folder))
 
@@ -119,6 +117,14 @@ def test_shares_that_agree(tmp_path):
     }
     shares = {one["column"]: one["shares"] for one in found["agreements"]}
     assert shares["bpm"]["up to an octave"] == 0.75 and shares["musical_key"]["relative"] == 0.4
+
+
+@pytest.mark.parametrize(("bpm", "metre", "loudness"), [("121 BPM", "4", "-14,5 LUFS"), ("121,0", "4.0", "-14.5 dB")])
+def test_texts_of_numbers_are_read(tmp_path, bpm, metre, loudness):
+    row = {"bpm": bpm, "musical_key": "8A", "time_signature": metre, "stated_loudness_lufs": loudness}
+    snapshot = snapshot_of(tmp_path / "t", [{"track_id": "a", **MEASURED, **METRE, **row}], STATED)
+    for one in compare_with_stated(snapshot).to_json()["agreements"]:
+        assert (one["compared"], one["unread"]) == (1, 0) and 1 in one["counts"].values(), one
 
 
 def test_a_table_without_parameters(tmp_path):
