@@ -19,7 +19,9 @@ OCTAVES = (1 / 3, 1 / 2, 1, 2, 3)
 LOUDNESS_LU = (1.0, 3.0)
 """Differences in LU up to which loudness is counted as close."""
 
-_METRE = re.compile(r"(\d{1,2})\s*/\s*(\d{1,2})")
+_METRE = re.compile(r"(\d{1,2})(?:\.0|\s*/\s*(\d{1,2}))?")
+"""A metre; a number alone is of quarter notes, as in Spotify's `time_signature`."""
+_UNIT = re.compile(r"\s*(bpm|lufs|db)$", re.IGNORECASE)
 _COMPOUND = {(9, 8): (6, 8), (12, 8): (6, 8), (2, 4): (4, 4), (2, 2): (4, 4), (3, 2): (3, 4), (3, 8): (3, 4)}
 """Metres that are measured as another one, see `rhythm/metre.py`."""
 
@@ -119,7 +121,7 @@ def _metre(stated: Any, beats: int, unit: int) -> dict[str, bool] | None:
     found = _METRE.fullmatch(str(stated).strip())
     if found is None:
         return None
-    wanted = (int(found[1]), int(found[2]))
+    wanted = (int(found[1]), int(found[2] or 4))
     return {"same": _COMPOUND.get(wanted, wanted) == (beats, unit)}
 
 
@@ -129,8 +131,9 @@ def _loudness(stated: Any, lufs: float) -> dict[str, bool] | None:
 
 
 def _number(stated: Any) -> float | None:
+    """A number, or a text of one: with a point or a comma, and with or without its unit."""
     try:
-        value = float(stated)
+        value = float(_UNIT.sub("", str(stated).strip()).replace(",", "."))
     except (TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None

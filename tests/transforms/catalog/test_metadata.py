@@ -245,6 +245,8 @@ def test_a_path_of_5000_characters_is_counted_and_ends_nothing(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("read", "text", "value"),
     [
+        (further_values.tempo, "127.99 BPM", 127.99),
+        (further_values.tempo, "128,5bpm", 128.5),
         (further_values.seconds, "3:45", 225.0),
         (further_values.seconds, "1:02:03.5", 3723.5),
         (further_values.seconds, "PT3M45S", 225.0),

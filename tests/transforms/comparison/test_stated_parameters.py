@@ -14,9 +14,34 @@ from transforms.features.parameters.keys import KEY_NAMES, camelot
 from transforms.table.reader import open_snapshot
 
 SPELLINGS = {
-    "A minor": ("Am", "A minor", "a", "Amin", "A-moll", "8A", "08a", "1m", "A:min", " A  Minor "),
+    "A minor": (
+        "Am",
+        "A minor",
+        "a",
+        "Amin",
+        "A-moll",
+        "8A",
+        "08a",
+        "1m",
+        "A:min",
+        " A  Minor ",
+        "8A - Am",
+        "A minor (8A)",
+        "A min.",
+    ),
     "C major": ("C", "C major", "Cmaj", "C-Dur", "8B", "1d", "B#"),
-    "G# minor": ("Abm", "A\u266d minor", "G#m", "G\u266f minor", "gis-moll", "as-moll", "1A", "6m"),
+    "G# minor": (
+        "Abm",
+        "A\u266d minor",
+        "G#m",
+        "G\u266f minor",
+        "gis-moll",
+        "as-moll",
+        "1A",
+        "6m",
+        "G#m/Abm",
+        "G#/Ab minor",
+    ),
     "Bb major": ("Bb", "B flat major", "A#", "6B", "11d"),
     "B minor": ("Bm", "h-moll", "b", "10A"),
     "Eb major": ("Es-Dur", "D sharp major", "5B"),
@@ -28,7 +53,26 @@ def test_a_key_in_any_usual_spelling(key):
     assert {text: parse_key(text) for text in SPELLINGS[key]} == dict.fromkeys(SPELLINGS[key], key)
 
 
-@pytest.mark.parametrize("text", ["", "o", "13A", "0A", "off key", "A dorian", "Am7b5", "8", "minor", "\u0000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "o",
+        "13A",
+        "0A",
+        "off key",
+        "A dorian",
+        "Am7b5",
+        "8",
+        "minor",
+        "\u0000",
+        "Am/C",
+        "8A - 126",
+        "/",
+        "C, D",
+        "Am (off)",
+    ],
+)
 def test_what_is_no_key(text):
     assert parse_key(text) is None
 
@@ -52,10 +96,8 @@ TRACKS = {
 STATED = ("bpm", "musical_key", "stated_loudness_lufs", "time_signature")
 
 
-def snapshot_of(folder, rows):
-    fields = [
-        pa.field(name, pa.string() if name in ("musical_key", "time_signature") else pa.float64()) for name in STATED
-    ]
+def snapshot_of(folder, rows, texts=("musical_key", "time_signature")):
+    fields = [pa.field(name, pa.string() if name in texts else pa.float64()) for name in STATED]
     publish_rows(folder, [{"tag": "mood/calm", "category": "mood", "threshold": 0.5}], rows, [], fields=fields)
     return open_snapshot(str(folder))
 
@@ -75,6 +117,14 @@ def test_shares_that_agree(tmp_path):
     }
     shares = {one["column"]: one["shares"] for one in found["agreements"]}
     assert shares["bpm"]["up to an octave"] == 0.75 and shares["musical_key"]["relative"] == 0.4
+
+
+@pytest.mark.parametrize(("bpm", "metre", "loudness"), [("121 BPM", "4", "-14,5 LUFS"), ("121,0", "4.0", "-14.5 dB")])
+def test_texts_of_numbers_are_read(tmp_path, bpm, metre, loudness):
+    row = {"bpm": bpm, "musical_key": "8A", "time_signature": metre, "stated_loudness_lufs": loudness}
+    snapshot = snapshot_of(tmp_path / "t", [{"track_id": "a", **MEASURED, **METRE, **row}], STATED)
+    for one in compare_with_stated(snapshot).to_json()["agreements"]:
+        assert (one["compared"], one["unread"]) == (1, 0) and 1 in one["counts"].values(), one
 
 
 def test_a_table_without_parameters(tmp_path):

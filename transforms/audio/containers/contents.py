@@ -28,6 +28,7 @@ from transforms.audio.containers.mp4 import missing_bytes
 from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
 from transforms.audio.containers.mpeg_packets import Packets, packets_of
 from transforms.audio.containers.ogg_chains import links_alike, only_audio, scan_ogg
+from transforms.audio.containers.ogg_positions import opus, vorbis
 from transforms.audio.containers.sniff import locate, mpeg_kind
 
 BELIEVED = 20
@@ -177,7 +178,7 @@ def _mp3(data: bytes) -> Contents:
     return Contents(data=corrected, packets=packets, is_counted=True, notes=tuple(notes))
 
 
-def _ogg(data: bytes) -> Contents:
+def _ogg(data: bytes, *, corrected: Callable[[bytes], bytes] = bytes) -> Contents:
     scan = scan_ogg(data)
     notes = []
     if scan.together > 1:
@@ -192,6 +193,8 @@ def _ogg(data: bytes) -> Contents:
         notes.append(f"chained: {len(links)} of {len(scan.links)} streams are read, those like the first")
     if not scan.has_end:
         notes.append("truncated: the stream has no last page")
+    if not scan.lost:
+        data, links = corrected(data), tuple(map(corrected, links))
     return Contents(data=data, links=links, shows_end=True, notes=tuple(notes))
 
 
@@ -208,8 +211,8 @@ _INSPECTORS: dict[AudioKind, Callable[[bytes], Contents]] = {
     AU: functools.partial(_chunked, find=chunks.au_audio),
     FLAC: _flac,
     MP3: _mp3,
-    VORBIS: _ogg,
-    OPUS: _ogg,
+    VORBIS: functools.partial(_ogg, corrected=vorbis.with_counted_positions),
+    OPUS: functools.partial(_ogg, corrected=opus.from_zero),
     SPEEX: _ogg,
     OGG_FLAC: _ogg,
     MP4: _mp4,

@@ -67,8 +67,8 @@ def decimal(text: str) -> float | None:
 
 
 def tempo(text: str) -> float | None:
-    """Beats per minute, more than 0 and at most 1000. 0 means that the tempo is unknown."""
-    number = decimal(text)
+    """Beats per minute, more than 0 and at most 1000, with or without `bpm` behind. 0 means that it is unknown."""
+    number = decimal(re.sub(r"\s*bpm\s*$", "", text, flags=re.IGNORECASE))
     if number is not None and not 0 <= number <= _MOST_BPM:
         raise ValueError(f"{shown(text)} is not a tempo from 0 to {_MOST_BPM} beats per minute")
     return number or None

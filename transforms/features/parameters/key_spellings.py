@@ -10,6 +10,7 @@ _MINOR = {"m", "min", "minor", "moll", "aeolian", "mi"}
 _MAJOR = {"", "maj", "major", "dur", "ionian", "ma"}
 _NAMED = re.compile(r"([a-h])[ -]?(♭|♯|#|b|flat|sharp|es|is|s)?[ :_-]*([a-z]*)")
 _WHEEL = re.compile(r"0?([1-9]|1[0-2])([abmd])")
+_BETWEEN = re.compile(r"\s*[/|,;()]\s*|\s+-\s+")
 _BY_CAMELOT = {camelot(key): key for key in KEY_NAMES}
 
 
@@ -18,12 +19,23 @@ def parse_key(text: str) -> str | None:
 
     Understood are `Am`, `A minor`, `A moll`, `Amin`, `A♭`, `Ab major`, `F sharp minor`, German names with `is` and
     `es`, the Camelot wheel (`8A`, `08B`) and Open Key (`1m`, `1d`). A capital without a mode is major, a small letter
-    alone is minor. `B` is the note below C, as in English.
+    alone is minor. `B` is the note below C, as in English. Several spellings of one key may follow each other, as in
+    `8A - Am` or `F#/Gb minor`; of different keys, none is meant.
 
-    >>> [parse_key(text) for text in ("8A", "1m", "Abm", "F♯", "e", "o")]
-    ['A minor', 'A minor', 'G# minor', 'F# major', 'E minor', None]
+    >>> [parse_key(text) for text in ("8A", "1m", "Abm", "F♯", "e", "8A - Am", "o")]
+    ['A minor', 'A minor', 'G# minor', 'F# major', 'E minor', 'A minor', None]
     """
-    clean = " ".join(text.split())
+    parts = [part for part in _BETWEEN.split(text) if part]
+    if len(parts) < 2:
+        return _one_spelling(text)
+    mode = parts[-1].split()[-1]  # may belong to all parts
+    keys = {_one_spelling(part) for part in parts}
+    same_mode = {_one_spelling(f"{part} {mode}") for part in parts[:-1]} | {_one_spelling(parts[-1])}
+    return next((found.pop() for found in (keys, same_mode) if len(found) == 1), None)
+
+
+def _one_spelling(text: str) -> str | None:
+    clean = " ".join(text.removesuffix(".").split())
     lower = clean.lower()
     if wheel := _WHEEL.fullmatch(lower.replace(" ", "")):
         return _of_wheel(int(wheel[1]), wheel[2])

@@ -1,0 +1,1 @@
+"""Granule positions of Ogg pages, against what their packets decode to."""
