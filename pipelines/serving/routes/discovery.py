@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, answer_json, list_of
-from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
+from pipelines.serving.finding.searching import find_nearest, vector_of
+from pipelines.serving.finding.weighted import find_weighted
 from pipelines.serving.paging import Limit
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.discovery.search.engine import FilterCount
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.search.scores import FORMULA
@@ -81,7 +81,7 @@ class WeightedSearch(BaseModel):
 def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> Response:
     """The tracks that fit weighted tags and words best, and why. `filters` says what each condition has left."""
     seconds = service_of(request).settings.query_s
-    found = find_weighted(opened, asked.request(), list(taxonomy_rows_of(opened)), seconds)
+    found = find_weighted(opened, asked.request(), seconds)
     titles = titled(opened, [hit.track_id for hit in found.hits])
     rows = [
         {**titles[hit.track_id], "score": round(hit.score, 4), "why": [_why(one) for one in hit.contributions]}
