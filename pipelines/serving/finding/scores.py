@@ -69,6 +69,11 @@ class BucketScores:
         found: Steps = (self.packed[track] & np.uint16(_PUBLISHED - 1)) >> np.uint16(1)
         return found
 
+    def positive(self, track: int) -> RowMask:
+        """Which tags of a track are positive: bool [tags]."""
+        found: RowMask = self.packed[track] & _POSITIVE != 0
+        return found
+
     def has(self, tags: Sequence[int], least: float | None) -> RowMask:
         """Which tracks have one of some tags, as `has_tag` in SQL tells it: bool [tracks].
 

@@ -10,6 +10,7 @@ from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.finding.scores import STEPS, BucketScores, all_tags, scores_fit, scores_of
 from pipelines.serving.finding.texts import text_index
 from pipelines.serving.snapshots import OpenSnapshot
+from pipelines.serving.vocabulary import kept_vocabulary
 from transforms.discovery.search.conditions import Condition
 from transforms.discovery.search.engine import ScoredBucket, SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
@@ -25,7 +26,7 @@ class KeptPlan(SearchPlan):
     """A plan whose texts come from the cache, and its scores too if those of the snapshot fit."""
 
     def __init__(self, opened: OpenSnapshot, request: SearchRequest) -> None:
-        super().__init__(opened.reader, request)
+        super().__init__(opened.reader, request, vocabulary=kept_vocabulary(opened))
         self._reader, self._are_kept = opened.reader, scores_fit(opened)
         self._places = all_tags(opened)
         self.conditions = [
@@ -55,12 +56,12 @@ class KeptPlan(SearchPlan):
             return super().score(bucket)
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
         left = self._meeting(rows, bucket, None)
-        steps = [self._steps(bucket, places) for places in self._term_places]
         totals = np.zeros(rows.num_rows)
-        for own, values in zip(steps, self._values, strict=True):
-            totals += values[own]
-        places = np.flatnonzero(left)
-        return ScoredBucket(rows[TRACK_ID], places, totals[places].round(9), lambda n: self._row(bucket, places[n]))
+        for places, values in zip(self._term_places, self._values, strict=True):
+            totals += values.take(self._steps(bucket, places))
+        totals = totals.round(9)
+        totals[~left] = -np.inf
+        return ScoredBucket(rows[TRACK_ID], totals, lambda track: self._row(bucket, track))
 
     def _steps(self, bucket: int, places: list[int]) -> npt.NDArray[np.uint16]:
         """The highest score of some tags for each track of a bucket."""

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -20,12 +21,12 @@ from pipelines.serving.answers import (
 )
 from pipelines.serving.finding.choosing import MinScore, TagTexts, WithoutTexts, chosen_tracks, tag_wishes_of
 from pipelines.serving.finding.pages import track_page
+from pipelines.serving.finding.track_tags import tags_of_tracks
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
-from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import TRACKS
 from transforms.storage import redact
 
@@ -181,12 +182,14 @@ def get_tags(
 ) -> Response:
     """All published tags of a track by category and rank, each with its score and where that is from."""
     track_row(opened, track_id)
-    view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
-    named = {"track_id": track_id, "category": category, "is_positive": positive}
-    least = ("score >= CAST(? AS FLOAT)", [min_score])
-    where, values = filters.joined_conditions([*filters.equal_conditions(named), least])
-    sql = f"SELECT * EXCLUDE track_id FROM {view} WHERE {where} ORDER BY category, rank, tag"
-    names, rows = tag_names(opened), opened.fetch(sql, values)
+    names, least = tag_names(opened), float(np.float32(min_score))
+    rows = [
+        row
+        for row in tags_of_tracks(opened, [track_id])[track_id]
+        if category in (None, row["category"])
+        and positive in (None, row["is_positive"])
+        and np.float32(row["score"]) >= least
+    ]
     return answer_json(opened, [_with_name(row, names) for row in rows])
 
 

@@ -25,8 +25,10 @@ class BestTracks(Generic[_Facts]):
         self._kept: list[Ranked[_Facts]] = []
 
     def candidates(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Positions of the scores that can be among the best, with all that equal the last of them."""
-        least = self._kept[-1].score if len(self._kept) == self._limit else -np.inf
+        """Positions of the scores that can be among the best, with all that equal the last of them; never of minus
+        infinity.
+        """
+        least = self._kept[-1].score if len(self._kept) == self._limit else np.finfo(np.float64).min
         found = np.flatnonzero(scores >= least)
         if len(found) > self._limit:
             own = scores[found]

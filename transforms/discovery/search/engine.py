@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +23,7 @@ from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermRow, TermScores, log_odds
 from transforms.discovery.search.sounds import TEXT_TERM, Float64s, SoundComparison
 from transforms.discovery.search.texts import RowMask, row_mask
-from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
+from transforms.discovery.search.vocabulary import DiscoveryError, Term, Vocabulary, vocabulary_of
 from transforms.discovery.search.words import WordMatch, read_words
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -117,23 +116,22 @@ class ScoredBucket(NamedTuple):
     """The tracks of a bucket that a plan ranks.
 
     Attributes:
-      ids: of tracks of the bucket.
-      places: which of them meet all conditions: int64 [n], ascending.
-      totals: their scores: float64 [n].
-      row: place in `places` -> the row of its `TermScores`.
+      ids: of the tracks.
+      totals: their scores: float64 [tracks]; minus infinity for tracks that are left out.
+      row: number of a track -> its row of `TermScores`.
     """
 
     ids: pa.ChunkedArray
-    places: npt.NDArray[np.int64]
     totals: Float64s
     row: Callable[[int], TermRow]
 
-    def is_behind(self, score: float, track_id: str) -> RowMask:
-        """Which of the tracks come after a track with this score and id: bool [n]."""
-        behind = self.totals < score
+    def only_behind(self, score: float, track_id: str) -> "ScoredBucket":
+        """The tracks after one with this score and id."""
         equal = np.flatnonzero(self.totals == score)
-        behind[equal] = row_mask(pc.greater(self.ids.take(pa.array(self.places[equal])), track_id))
-        return behind
+        later = row_mask(pc.greater(self.ids.take(pa.array(equal)), track_id))
+        totals = np.where(self.totals < score, self.totals, -np.inf)
+        totals[equal[later]] = score
+        return self._replace(totals=totals)
 
 
 class SearchPlan:
@@ -141,6 +139,7 @@ class SearchPlan:
 
     Args:
       columns: columns of `tracks` that `examine` returns with the ids.
+      vocabulary: that of the snapshot, if the caller has it.
 
     Attributes:
       terms, weights: what ranks the tracks.
@@ -149,9 +148,15 @@ class SearchPlan:
         has conditions alone.
     """
 
-    def __init__(self, snapshot: SnapshotReader, request: SearchRequest, columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        snapshot: SnapshotReader,
+        request: SearchRequest,
+        columns: Sequence[str] = (),
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         self._wanted = [TRACK_ID, *columns]
-        vocabulary = vocabulary_of(snapshot)
+        vocabulary = vocabulary_of(snapshot) if vocabulary is None else vocabulary
         matches, self.unmatched = ([], []) if request.words is None else read_words(request.words, vocabulary)
         self.snapshot, self.matches = snapshot, matches
         weighted: dict[Term, float] = {}
@@ -214,8 +219,7 @@ class SearchPlan:
     def score(self, bucket: int) -> "ScoredBucket":
         """The scores of the tracks of a bucket that meet all conditions."""
         rows, found = self.examine(bucket)
-        places = np.arange(rows.num_rows)
-        return ScoredBucket(rows[TRACK_ID], places, self.total(found), found.row)
+        return ScoredBucket(rows[TRACK_ID], self.total(found), found.row)
 
     def _meeting(self, rows: pa.Table, bucket: int, cosines: Float64s | None) -> RowMask:
         """Which of the bucket's tracks meet all conditions, which are counted."""
@@ -333,12 +337,12 @@ def best_hits(
     for bucket in range(plan.snapshot.buckets):
         check()
         found = plan.score(bucket)
-        chosen = np.arange(len(found.totals))
         if (mask := allowed(bucket)) is not None:
-            chosen = chosen[mask[found.places]]
+            found = found._replace(totals=np.where(mask, found.totals, -np.inf))
         if behind is not None:
-            chosen = chosen[found.is_behind(*behind)[chosen]]
-        chosen = chosen[best.candidates(found.totals[chosen])]
-        ids = found.ids.take(pa.array(found.places[chosen])).to_pylist()
-        best.add([Ranked(ids[n], float(found.totals[i]), found.row(i)) for n, i in enumerate(chosen.tolist())])
+            found = found.only_behind(*behind)
+        chosen = best.candidates(found.totals)
+        ids = found.ids.take(pa.array(chosen)).to_pylist()
+        pairs = zip(ids, chosen.tolist(), strict=True)
+        best.add([Ranked(one, float(found.totals[n]), found.row(n)) for one, n in pairs])
     return [Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked()]
