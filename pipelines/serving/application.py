@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -15,6 +16,7 @@ from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.analysing import Analyser
 from pipelines.serving.document import openapi_document
 from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
+from pipelines.serving.finding.preparing import prepare_snapshot
 from pipelines.serving.gate import RequestGate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import install_problems
@@ -56,7 +58,7 @@ def make_service(
       UsageError: the bundle has another embedding than the snapshot.
       BundleError, TableError, StorageError: there is no snapshot or bundle, or it cannot be read.
     """
-    pool, analyser = SnapshotPool(settings), None
+    pool, analyser = SnapshotPool(settings, prepare_snapshot), None
     if settings.model is not None:
         analyser = Analyser(settings.model, settings, allow_weak_sandbox=allow_weak_sandbox)
         with pool.lease() as opened:
@@ -81,7 +83,7 @@ def make_application(service: Service) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,  # a path with another slash is another path
         dependencies=[Depends(refuse_unknown_parameters)],
-        lifespan=_closing(service),
+        lifespan=_running(service),
     )
     app.state.service, app.state.attempts = service, granting.Attempts()
     install_problems(app)
@@ -101,11 +103,12 @@ def make_application(service: Service) -> ASGIApp:
     )
 
 
-def _closing(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+def _running(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.snapshots.start)
         yield
-        service.snapshots.close()
+        await run_in_threadpool(service.snapshots.close)
         if service.analyser is not None:
             service.analyser.close()
 

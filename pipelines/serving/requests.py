@@ -61,7 +61,7 @@ class NotModified(Exception):
 async def _leased(request: Request, response: Response) -> AsyncIterator[OpenSnapshot]:
     """The snapshot of a request: the newest, or that of its cursor."""
     pool = service_of(request).snapshots
-    if pool.is_due:
+    if not service_of(request).settings.refresh_s:
         await run_in_threadpool(pool.refresh)
     text = request.query_params.get("cursor")
     number = None if text is None else read_cursor(text).number

@@ -13,7 +13,8 @@ class ServiceSettings:
     Attributes:
       table: root of the table: a folder or a gs:// prefix.
       host: address that the service listens on. Without clients, requests must name it or this machine as their host.
-      refresh_s: seconds between two looks for a newer snapshot; 0: before each request.
+      refresh_s: seconds between two looks for a newer snapshot; 0: before each request, which then waits until the
+        newer one is prepared.
       query_s: most seconds of a query.
       waiting_s: most seconds that a request waits for its turn to query.
       queries: most queries at the same time.
