@@ -17,7 +17,7 @@ from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.printing import plain_rows
-from transforms.storage import StorageError, redact
+from transforms.storage import redact
 from transforms.table.duckdb_views import connect, snapshot_file_name
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import listed_numbers
@@ -27,9 +27,6 @@ from transforms.table.versions import TableError
 _log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 60.0
-
-_FAULTS = (StorageError, TableError, Declined, CommandFailed, ValueError, TypeError, LookupError, OSError, MemoryError)
-"""What damaged or missing files of a new snapshot raise; `pa.ArrowInvalid` is a ValueError."""
 
 MOST_OPEN = 3
 """Snapshots that stay open: the newest, and those on whose pages clients may still be."""
@@ -50,9 +47,9 @@ class OpenSnapshot:
         self.reader = KeptReader.of(reader, cache)
         self._settings = settings
         self._opened = contextlib.ExitStack()
-        self._connection = self._opened.enter_context(
-            connect(reader, memory_bytes=settings.memory_bytes, is_reused=True)
-        )
+        with named_failures():
+            own = connect(reader, memory_bytes=settings.memory_bytes, is_reused=True)
+            self._connection = self._opened.enter_context(own)
         self._views: set[str] = set()
         self._kept: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -233,7 +230,7 @@ class SnapshotPool:
                 self._fault, self._pause_s = None, self._settings.refresh_s
             except Stopped:
                 return
-            except _FAULTS as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a snapshot, the one before is served
                 self._fault = redact(str(error)) or type(error).__name__
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
                 _log.warning("snapshot %d is served, no newer one: %s", self._newest, self._fault)
@@ -279,6 +276,8 @@ class SnapshotPool:
             self._add(open_snapshot(self._settings.table, number))
         except TableError as error:
             raise Declined("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+        except CommandFailed as error:
+            raise _refused(str(error), self._settings) from error
         return self._acquire(number)
 
     def _add(self, reader: SnapshotReader) -> int:
