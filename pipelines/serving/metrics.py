@@ -35,6 +35,12 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._texts = Counter(
+            "catalog_tagger_texts_total",
+            "Texts that were compared with sound, by whether their vectors were kept.",
+            ["kept"],
+            registry=self._registry,
+        )
         self._active = Gauge("catalog_tagger_requests_active", "Requests being answered.", registry=self._registry)
         self._state = {
             name: Gauge(f"catalog_tagger_{name}", words, registry=self._registry) for name, words in _STATE.items()
@@ -50,6 +56,10 @@ class ServiceMetrics:
         known = method if method in ("GET", "POST", "OPTIONS") else "other"
         self._requests.labels(path, known, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
+
+    def text_read(self, *, is_kept: bool) -> None:
+        """Counts a text that is compared with sound."""
+        self._texts.labels("yes" if is_kept else "no").inc()
 
     def text(self, state: PoolState) -> bytes:
         """All metrics in Prometheus' text format."""

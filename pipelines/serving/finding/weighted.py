@@ -15,6 +15,7 @@ from transforms.discovery.search.conditions import Condition
 from transforms.discovery.search.engine import ScoredBucket, SearchAnswer, SearchPlan, answer_of
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import TermRow, log_odds
+from transforms.discovery.search.sounds import Float64s
 from transforms.discovery.search.texts import RowMask
 from transforms.table.reader import TRACK_ID
 
@@ -52,16 +53,19 @@ class KeptPlan(SearchPlan):
 
     def score(self, bucket: int) -> ScoredBucket:
         """See `SearchPlan.score`. There is one look into a table for each score, and no logarithm."""
-        if not self._are_kept or self.sound is not None:
+        if not self._are_kept:
             return super().score(bucket)
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
-        left = self._meeting(rows, bucket, None)
+        cosines = None if self.sound is None else self.sound.cosines(rows[TRACK_ID], bucket)
+        left = self._meeting(rows, bucket, cosines)
         totals = np.zeros(rows.num_rows)
         for places, values in zip(self._term_places, self._values, strict=True):
             totals += values.take(self._steps(bucket, places))
+        if self.sound is not None and cosines is not None:
+            totals += self.sound.values(cosines)
         totals = totals.round(9)
         totals[~left] = -np.inf
-        return ScoredBucket(rows[TRACK_ID], totals, lambda track: self._row(bucket, track))
+        return ScoredBucket(rows[TRACK_ID], totals, lambda track: self._row(bucket, track, cosines))
 
     def _steps(self, bucket: int, places: list[int]) -> npt.NDArray[np.uint16]:
         """The highest score of some tags for each track of a bucket."""
@@ -71,12 +75,12 @@ class KeptPlan(SearchPlan):
             found = np.maximum(found, kept.steps(place))
         return found
 
-    def _row(self, bucket: int, track: int) -> TermRow:
+    def _row(self, bucket: int, track: int, cosines: Float64s | None) -> TermRow:
         """See `TermScores.row`."""
         steps = self._bucket(bucket).of_track(track)
         best = [int(steps[places].argmax()) for places in self._term_places]
         scores = [float(steps[places].max() / STEPS) for places in self._term_places]
-        return scores, best, None
+        return scores, best, None if cosines is None else float(cosines[track])
 
 
 def find_weighted(opened: OpenSnapshot, request: SearchRequest, seconds: float) -> SearchAnswer:
