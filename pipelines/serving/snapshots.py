@@ -190,7 +190,7 @@ class SnapshotPool:
         self._open: dict[int, OpenSnapshot] = {}
         self._prepared, self._preparing, self._seconds = 0, 0, 0.0
         self._fault: str | None = None
-        self._pause_s = settings.refresh_s
+        self._pause_s, self._part_begun = settings.refresh_s, 0.0
         self._newest = self._add(open_snapshot(settings.table))
 
     @property
@@ -237,18 +237,27 @@ class SnapshotPool:
 
     def _serve(self, number: int) -> None:
         """Prepares a snapshot, which requests get from then on."""
-        begun, self._preparing = time.monotonic(), number
+        begun = self._part_begun = time.monotonic()
+        self._preparing = number
         try:
             with self.lease(number) as opened:
-                self._prepare(opened, self._check_stop)
+                self._prepare(opened, self._rest)
                 self._newest = self._prepared = number
         finally:
             self._preparing = 0
         self._seconds = time.monotonic() - begun
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
+    def _rest(self) -> None:
+        """Between two parts of a preparation: waits as long as the last one took, if requests get another snapshot
+        meanwhile.
+
+        Raises:
+          Stopped: the service ends.
+        """
+        worked_s = time.monotonic() - self._part_begun
+        if self._stop.wait(worked_s if self._prepared else 0.0):
             raise Stopped
+        self._part_begun = time.monotonic()
 
     @contextlib.contextmanager
     def lease(self, number: int | None = None) -> Iterator[OpenSnapshot]:

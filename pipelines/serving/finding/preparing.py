@@ -6,7 +6,6 @@ meanwhile.
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 
 from pipelines.serving.finding.scores import all_tags, scores_fit, scores_of
@@ -16,9 +15,6 @@ from pipelines.serving.finding.track_tags import kept_tags
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids_with_narrower, tag_names
 
-_PAUSE = 1.0
-"""Pause after each part of the work, in units of its time: the other requests go on meanwhile."""
-
 
 def prepare_snapshot(opened: OpenSnapshot, check: Callable[[], None]) -> None:
     """Reads the taxonomy, opens the search index, and reads scores, tags, texts and rows, bucket by bucket, until half
@@ -26,7 +22,7 @@ def prepare_snapshot(opened: OpenSnapshot, check: Callable[[], None]) -> None:
 
     Args:
       opened: the snapshot.
-      check: called before each part; what it raises ends the preparation.
+      check: called before each part; it may wait, and what it raises ends the preparation.
 
     Raises:
       Problem, StorageError, TableError: the snapshot cannot be read.
@@ -34,11 +30,9 @@ def prepare_snapshot(opened: OpenSnapshot, check: Callable[[], None]) -> None:
     left = opened.reader.kept.most // 2
     for part in _parts(opened):
         check()
-        begun = time.monotonic()
         left -= part()
         if left < 0:
             return
-        time.sleep(_PAUSE * (time.monotonic() - begun))
 
 
 def _parts(opened: OpenSnapshot) -> Iterator[Callable[[], int]]:
