@@ -133,11 +133,12 @@ async def _alone(
 
 
 async def _warm(url: str, tracks: int) -> float:
-    """Asks until what the service keeps has been read; returns the seconds that the first searches took."""
+    """Asks until the service is ready, and then some requests; returns the seconds that this took."""
     link, rng, begun = await Connection(url).open(), random.Random(0), time.perf_counter()
     kinds = kinds_of(tracks)
-    while (await link.ask(kinds["weighted search"](rng)))[0] == 503:
-        pass
+    while (await link.ask(("/ready", b"")))[0] != 200:
+        await asyncio.sleep(0.1)
+    await link.ask(kinds["weighted search"](rng))
     for _ in range(20):
         await link.ask(kinds["similar"](rng))
     link.close()

@@ -46,6 +46,11 @@ from pipelines.terminal.command import Command
     "--model", metavar="BUNDLE", help="The bundle that tagged the table: analyse files that are uploaded with it."
 )
 @click.option(
+    "--text-model",
+    metavar="BUNDLE",
+    help="A text network of the table's trunk (`import-model text`): searches can then say what the music sounds like.",
+)
+@click.option(
     "--max-upload",
     type=ByteSize(1000),
     metavar="SIZE",

@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "pipelines.checks": f"terminal inputs {MODELS} {PURE}",
     "pipelines.querying": f"terminal inputs table comparison {GROUND}",
     "pipelines.exporting": f"terminal inputs querying table comparison embedded_tags audio {GROUND}",
-    "pipelines.serving": f"terminal querying models.bundles models.trunks models.embedding {PURE}",
+    "pipelines.serving": f"terminal querying models.bundles models.trunks models.embedding models.texts {PURE}",
     "pipelines.waves": f"launch transforms {PURE}",
     "pipelines.planning": f"terminal inputs launch waves models.beats transforms {PURE}",
     "pipelines.jobs": (

@@ -111,6 +111,7 @@ def _serve(args: Arguments, form: str) -> None:
         rate=args.rate,
         audio_root=args.audio_root,
         model=args.model,
+        text_model=args.text_model,
         **{name: size for name, size in sizes.items() if size is not None},
     )
     service = make_service(settings, clients, allow_weak_sandbox=args.allow_weak_sandbox)

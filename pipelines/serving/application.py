@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -15,6 +16,8 @@ from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.analysing import Analyser
 from pipelines.serving.document import openapi_document
 from pipelines.serving.explorer.mounting import EXPLORER_ROUTERS, with_sessions
+from pipelines.serving.finding.preparing import prepare_snapshot
+from pipelines.serving.finding.text_vectors import TextVectors
 from pipelines.serving.gate import RequestGate
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.problems import install_problems
@@ -50,13 +53,13 @@ _DESCRIPTION = (
 def make_service(
     settings: ServiceSettings, clients: ClientsFile | None = None, *, allow_weak_sandbox: bool = False
 ) -> Service:
-    """Opens the newest snapshot, and the bundle that analyses uploads.
+    """Opens the newest snapshot, the bundle that analyses uploads, and the text network.
 
     Raises:
-      UsageError: the bundle has another embedding than the snapshot.
+      UsageError: the bundle has another embedding than the snapshot, or the network another trunk.
       BundleError, TableError, StorageError: there is no snapshot or bundle, or it cannot be read.
     """
-    pool, analyser = SnapshotPool(settings), None
+    pool, analyser = SnapshotPool(settings, prepare_snapshot), None
     if settings.model is not None:
         analyser = Analyser(settings.model, settings, allow_weak_sandbox=allow_weak_sandbox)
         with pool.lease() as opened:
@@ -67,7 +70,21 @@ def make_service(
                 f"--model {settings.model}: it has embedding {analyser.bundle.embedding_id}, snapshot {pool.newest} "
                 f"has {' and '.join(own)}: give the bundle that tagged the table"
             )
-    return Service(settings=settings, snapshots=pool, clients=clients, metrics=ServiceMetrics(), analyser=analyser)
+    metrics = ServiceMetrics()
+    texts = None if settings.text_model is None else _text_vectors(settings.text_model, pool, metrics)
+    return Service(settings=settings, snapshots=pool, clients=clients, metrics=metrics, analyser=analyser, texts=texts)
+
+
+def _text_vectors(url: str, pool: SnapshotPool, metrics: ServiceMetrics) -> TextVectors:
+    texts = TextVectors(url, metrics)
+    with pool.lease() as opened:
+        own = sorted({trunk for trunks in opened.reader.manifest.run.trunk_ids.values() for trunk in trunks})
+    if texts.trunk_id not in own:
+        raise UsageError(
+            f"--text-model {url}: it belongs to trunk {texts.trunk_id}, snapshot {pool.newest} has "
+            f"{' and '.join(own) or 'none with an id'}: import the text network of its trunk, or run `tag` once more"
+        )
+    return texts
 
 
 def make_application(service: Service) -> ASGIApp:
@@ -81,7 +98,7 @@ def make_application(service: Service) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,  # a path with another slash is another path
         dependencies=[Depends(refuse_unknown_parameters)],
-        lifespan=_closing(service),
+        lifespan=_running(service),
     )
     app.state.service, app.state.attempts = service, granting.Attempts()
     install_problems(app)
@@ -101,11 +118,12 @@ def make_application(service: Service) -> ASGIApp:
     )
 
 
-def _closing(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+def _running(service: Service) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.snapshots.start)
         yield
-        service.snapshots.close()
+        await run_in_threadpool(service.snapshots.close)
         if service.analyser is not None:
             service.analyser.close()
 

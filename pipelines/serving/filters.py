@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from pipelines.serving.finding.chosen import ChosenTracks
 from pipelines.serving.paging import identifier, number_columns
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import LISTED_VALUES
@@ -17,7 +18,8 @@ Conditions = list[tuple[str, list[Any]]]
 def joined_conditions(conditions: Conditions) -> tuple[str, list[Any]]:
     """All conditions as one, with the parameters of all."""
     clause = " AND ".join(one for one, _ in conditions) or "true"
-    return clause, [value for _, values in conditions for value in values]
+    values = [value for _, own in conditions for value in own]
+    return clause, [value.ids if isinstance(value, ChosenTracks) else value for value in values]
 
 
 def equal_conditions(values: Mapping[str, Any]) -> Conditions:
@@ -25,16 +27,21 @@ def equal_conditions(values: Mapping[str, Any]) -> Conditions:
     return [(f"{identifier(name)} = ?", [value]) for name, value in values.items() if value is not None]
 
 
-def listed_condition(column: str, values: pa.ChunkedArray) -> tuple[str, list[Any]]:
+def listed_condition(column: str, values: pa.ChunkedArray | ChosenTracks) -> tuple[str, list[Any]]:
     """A column has one of many values. Only one condition of a query can be such a list, see `OpenSnapshot.fetch`."""
     return (f"{identifier(column)} IN (FROM {LISTED_VALUES})", [values]) if len(values) else ("false", [])
 
 
-def listed_values(conditions: Conditions) -> pa.ChunkedArray | None:
-    """The values of a list that is the only condition; None if there is none, or another one too."""
+def chosen_condition(tracks: ChosenTracks) -> tuple[str, list[Any]]:
+    """The track is one of these."""
+    return listed_condition("track_id", tracks)
+
+
+def only_chosen(conditions: Conditions) -> ChosenTracks | None:
+    """The tracks of a condition on tracks that is the only one; None if there is none, or another one too."""
     values = [value for _, own in conditions for value in own]
-    is_list = len(conditions) == len(values) == 1 and isinstance(values[0], pa.ChunkedArray)
-    return values[0] if is_list else None
+    is_only = len(conditions) == len(values) == 1 and isinstance(values[0], ChosenTracks)
+    return values[0] if is_only else None
 
 
 def range_conditions(ranges: Sequence[str], columns: Mapping[str, pa.DataType]) -> Conditions:
@@ -73,29 +80,52 @@ def _number(value: str, text: str) -> float:
     return number
 
 
-def tag_conditions(tags: Sequence[str], without: Sequence[str], ids: Mapping[str, list[str]]) -> Conditions:
-    """Tags that the tracks have, and have not.
+class TagWish(NamedTuple):
+    """A tag that tracks must have, or must not have.
+
+    Attributes:
+      tags: any of them is enough: the tag with its narrower tags.
+      least: a track has a tag if its published score is this or more; None: if the tag is positive.
+      wanted: whether tracks must have it.
+    """
+
+    tags: list[str]
+    least: float | None
+    wanted: bool
+
+
+def tag_wishes(
+    tags: Sequence[str], without: Sequence[str], least: float | None, ids: Mapping[str, list[str]]
+) -> list[TagWish]:
+    """What texts such as `mood/calm` and `mood/calm:0.8` ask for, as tags to have and not to have.
 
     Args:
-      tags: `mood/calm`: the tag is positive; `mood/calm:0.8`: its score is 0.8 or more.
-      without: tags that are not positive.
-      ids: each id, also an earlier one, -> the tags that have it. A tag that was split is found by any of its parts.
+      tags: a tag with or without a score.
+      without: likewise, of tags that tracks must not have.
+      least: score of the tags that are given without one.
+      ids: each id, also an earlier one, -> the tags that have it, with their narrower tags.
 
     Raises:
       Problem: there is no such tag, or no such score.
     """
-    found = Conditions()
-    for text in tags:
-        name, separator, least = text.rpartition(":")
-        if separator:
-            score, own = _score(least, text), tags_of(name, ids)
-            marks = ", ".join("?" * len(own))
-            inner = f"SELECT track_id FROM track_tags WHERE tag IN ({marks}) AND score >= CAST(? AS FLOAT)"
-            found.append((f"track_id IN ({inner})", [*own, score]))
-        else:
-            found.append((f"list_has_any({_POSITIVE}, ?)", [tags_of(text, ids)]))
-    found += [(f"NOT list_has_any({_POSITIVE}, ?)", [tags_of(name, ids)]) for name in without]
-    return found
+    return [_wish(text, least, ids, wanted) for own, wanted in ((tags, True), (without, False)) for text in own]
+
+
+def _wish(text: str, least: float | None, ids: Mapping[str, list[str]], wanted: bool) -> TagWish:
+    name, separator, score = text.rpartition(":")
+    if text in ids or not separator:
+        return TagWish(tags_of(text, ids), least, wanted)
+    return TagWish(tags_of(name, ids), _score(score, text), wanted)
+
+
+def tag_condition(wish: TagWish) -> tuple[str, list[Any]]:
+    """The condition of a wish in SQL."""
+    word = "" if wish.wanted else "NOT "
+    if wish.least is None:
+        return f"{word}list_has_any({_POSITIVE}, ?)", [wish.tags]
+    marks = ", ".join("?" * len(wish.tags))
+    inner = f"SELECT track_id FROM track_tags WHERE tag IN ({marks}) AND score >= CAST(? AS FLOAT)"
+    return f"track_id {word}IN ({inner})", [*wish.tags, wish.least]
 
 
 _POSITIVE = "list_transform(top_tags, lambda one: one.tag)"

@@ -38,6 +38,7 @@ _TITLES = {
     "other-form": (415, "The body has a form that this path does not read"),
     "bad-range": (416, "The file has no such range"),
     "not-audio": (422, "The file cannot be analysed"),
+    "no-text-model": (422, "The service has no text model"),
     "too-many-requests": (429, "Too many requests"),
     "internal-error": (500, "The service failed"),
     "not-offered": (501, "This service does not offer this"),

@@ -16,6 +16,7 @@ from pipelines.serving.access.clients import ClientsFile
 from pipelines.serving.access.rates import Rates
 from pipelines.serving.analysing import Analyser
 from pipelines.serving.answers import entity_tag
+from pipelines.serving.finding.text_vectors import TextVectors
 from pipelines.serving.metrics import ServiceMetrics
 from pipelines.serving.paging import read_cursor
 from pipelines.serving.problems import Declined
@@ -30,6 +31,7 @@ class Service:
     Attributes:
       clients: who may call it; None: everybody who reaches its address.
       analyser: analyses uploads; None: it does not.
+      texts: reads texts that say what music sounds like; None: it does not.
     """
 
     settings: ServiceSettings
@@ -37,6 +39,7 @@ class Service:
     clients: ClientsFile | None
     metrics: ServiceMetrics
     analyser: Analyser | None = None
+    texts: TextVectors | None = None
 
     def __post_init__(self) -> None:
         self.turns = asyncio.Semaphore(self.settings.queries)
@@ -61,7 +64,7 @@ class NotModified(Exception):
 async def _leased(request: Request, response: Response) -> AsyncIterator[OpenSnapshot]:
     """The snapshot of a request: the newest, or that of its cursor."""
     pool = service_of(request).snapshots
-    if pool.is_due:
+    if not service_of(request).settings.refresh_s:
         await run_in_threadpool(pool.refresh)
     text = request.query_params.get("cursor")
     number = None if text is None else read_cursor(text).number

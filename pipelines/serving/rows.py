@@ -52,9 +52,7 @@ class BucketRows:
 
     def row(self, track_id: str, columns: Sequence[str] | None = None) -> dict[str, Any] | None:
         """The row of a track, or some columns of it, in values that JSON can represent; None if it is not here."""
-        ids = self.packed[TRACK_ID]
-        place = bisect.bisect_left(range(len(ids)), track_id, key=lambda n: ids[n].as_py())
-        if place == len(ids) or ids[place].as_py() != track_id:
+        if (place := row_place(self.packed[TRACK_ID], track_id)) is None:
             return None
         names = self.schema.names if columns is None else list(columns)
         schema = pa.schema([self.schema.field(name) for name in names])
@@ -66,6 +64,12 @@ class BucketRows:
         fields = [self.schema.field(name) for name in self.schema.names if columns is None]
         fields = fields or [self.schema.field(name) for name in columns or ()]
         return pa.table([_unpacked(self.packed[field.name], field.type) for field in fields], pa.schema(fields))
+
+
+def row_place(ids: pa.Array, track_id: str) -> int | None:
+    """The place of an id among ascending ones; None if it is not there."""
+    place = bisect.bisect_left(range(len(ids)), track_id, key=lambda n: ids[n].as_py())
+    return None if place == len(ids) or ids[place].as_py() != track_id else place
 
 
 def _packed(values: pa.Array) -> pa.Array:

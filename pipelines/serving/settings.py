@@ -13,7 +13,8 @@ class ServiceSettings:
     Attributes:
       table: root of the table: a folder or a gs:// prefix.
       host: address that the service listens on. Without clients, requests must name it or this machine as their host.
-      refresh_s: seconds between two looks for a newer snapshot; 0: before each request.
+      refresh_s: seconds between two looks for a newer snapshot; 0: before each request, which then waits until the
+        newer one is prepared.
       query_s: most seconds of a query.
       waiting_s: most seconds that a request waits for its turn to query.
       queries: most queries at the same time.
@@ -25,6 +26,7 @@ class ServiceSettings:
       origins: origins whose pages may call the service from a browser; none by default.
       rate: requests per second that a client may send on the long run; it may send twice as many at once.
       model: bundle that analyses uploads; None: there is no analysis.
+      text_model: bundle of a text network that texts are compared with sound by; None: none are.
       upload_bytes: largest file to analyse.
       upload_s: most seconds to decode one.
       audio_root: folder or gs:// prefix beneath which audio is served to the page; None: no audio is served.
@@ -44,6 +46,7 @@ class ServiceSettings:
     origins: tuple[str, ...] = ()
     rate: float = 100.0
     model: str | None = None
+    text_model: str | None = None
     upload_bytes: int = 50 * _MIB
     upload_s: float = 60.0
     audio_root: str | None = None

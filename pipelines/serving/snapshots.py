@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from pipelines.serving.rows import KeptReader, bucket_reader
 from pipelines.serving.settings import ServiceSettings
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.printing import plain_rows
-from transforms.storage import StorageError, redact
+from transforms.storage import redact
 from transforms.table.duckdb_views import connect, snapshot_file_name
 from transforms.table.reader import SnapshotReader, open_snapshot
 from transforms.table.snapshots import listed_numbers
@@ -25,6 +25,8 @@ from transforms.table.sql import duckdb_view
 from transforms.table.versions import TableError
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_S = 60.0
 
 MOST_OPEN = 3
 """Snapshots that stay open: the newest, and those on whose pages clients may still be."""
@@ -45,9 +47,9 @@ class OpenSnapshot:
         self.reader = KeptReader.of(reader, cache)
         self._settings = settings
         self._opened = contextlib.ExitStack()
-        self._connection = self._opened.enter_context(
-            connect(reader, memory_bytes=settings.memory_bytes, is_reused=True)
-        )
+        with named_failures():
+            own = connect(reader, memory_bytes=settings.memory_bytes, is_reused=True)
+            self._connection = self._opened.enter_context(own)
         self._views: set[str] = set()
         self._kept: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -143,18 +145,52 @@ def _refused(message: str, settings: ServiceSettings) -> Declined:
     return Declined("table-unavailable", "the table cannot be read now: try again later")
 
 
-class SnapshotPool:
-    """Opens the newest snapshot, follows the table, and keeps earlier snapshots open for a while."""
+Prepare = Callable[[OpenSnapshot, Callable[[], None]], None]
+"""Reads what requests will need of a snapshot. It calls its second argument again and again, which raises `Stopped` if
+the service ends."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
+
+class Stopped(Exception):
+    """The service ends while a snapshot is prepared."""
+
+
+class PoolState(NamedTuple):
+    """What a service says of its snapshots.
+
+    Attributes:
+      newest: the snapshot that requests get.
+      is_prepared: whether it was prepared.
+      preparing: the snapshot that is being prepared; 0: none.
+      seconds: how long the last preparation took.
+      fault: why the last look for a newer snapshot, or its preparation, failed; None if it did not.
+      kept_bytes: bytes of all that the cache keeps.
+    """
+
+    newest: int
+    is_prepared: bool
+    preparing: int
+    seconds: float
+    fault: str | None
+    kept_bytes: int
+
+
+class SnapshotPool:
+    """Opens the newest snapshot, follows the table, and keeps earlier snapshots open for a while.
+
+    A newer snapshot is prepared before requests get it. Until then, and if that fails, they get the one before.
+    """
+
+    def __init__(self, settings: ServiceSettings, prepare: Prepare = lambda opened, check: None) -> None:
+        self._settings, self._prepare = settings, prepare
         self._cache = ByteCache(settings.cache_bytes)
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
+        self._stop = threading.Event()
+        self._follower: threading.Thread | None = None
         self._open: dict[int, OpenSnapshot] = {}
-        self._looked = 0.0
-        self.fault: str | None = None
-        """Why the last look for a newer snapshot failed; None if it did not."""
+        self._prepared, self._preparing, self._seconds = 0, 0, 0.0
+        self._fault: str | None = None
+        self._pause_s, self._part_begun = settings.refresh_s, 0.0
         self._newest = self._add(open_snapshot(settings.table))
 
     @property
@@ -163,25 +199,65 @@ class SnapshotPool:
         return self._newest
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is time to look for a newer snapshot."""
-        return time.monotonic() - self._looked >= self._settings.refresh_s
+    def state(self) -> PoolState:
+        """What is served, and what is being done."""
+        is_prepared = self._prepared == self._newest
+        return PoolState(self._newest, is_prepared, self._preparing, self._seconds, self._fault, self._cache.size)
+
+    def start(self) -> None:
+        """Follows the table from now on: in a thread, or before each request if `refresh_s` is 0."""
+        if self._settings.refresh_s:
+            self._follower = threading.Thread(target=self._follow, name="snapshots", daemon=True)
+            self._follower.start()
+        else:
+            self.refresh()
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            self.refresh()
+            self._stop.wait(self._pause_s)
 
     def refresh(self) -> None:
-        """Opens a newer snapshot if there is one. If the table does not answer, the service keeps what it has."""
-        if not self._refreshing.acquire(blocking=self._settings.refresh_s == 0):
-            return
+        """Prepares and serves a newer snapshot if there is one. If that fails, the service keeps what it has; the next
+        looks come later each time, up to a minute.
+        """
+        with self._refreshing:
+            try:
+                numbers = listed_numbers(self._settings.table)
+                wanted = numbers[-1] if numbers else self._newest
+                if wanted != self._prepared:
+                    self._serve(wanted)
+                self._fault, self._pause_s = None, self._settings.refresh_s
+            except Stopped:
+                return
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a snapshot, the one before is served
+                self._fault = redact(str(error)) or type(error).__name__
+                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+                _log.warning("snapshot %d is served, no newer one: %s", self._newest, self._fault)
+
+    def _serve(self, number: int) -> None:
+        """Prepares a snapshot, which requests get from then on."""
+        begun = self._part_begun = time.monotonic()
+        self._preparing = number
         try:
-            numbers = listed_numbers(self._settings.table)
-            if numbers and numbers[-1] != self._newest:
-                self._newest = self._add(open_snapshot(self._settings.table, numbers[-1]))
-            self.fault = None
-        except (StorageError, TableError) as error:
-            self.fault = redact(str(error))
-            _log.warning("no look at the table: %s", self.fault)
+            with self.lease(number) as opened:
+                self._prepare(opened, self._rest)
+                self._newest = self._prepared = number
         finally:
-            self._looked = time.monotonic()
-            self._refreshing.release()
+            self._preparing = 0
+        self._seconds = time.monotonic() - begun
+
+    def _rest(self) -> None:
+        """Between two parts of a preparation: waits as long as the last one took, if requests get another snapshot
+        meanwhile.
+
+        Raises:
+          Stopped: the service ends.
+        """
+        worked_s = time.monotonic() - self._part_begun
+        if self._stop.wait(worked_s if self._prepared else 0.0):
+            raise Stopped
+        self._part_begun = time.monotonic()
 
     @contextlib.contextmanager
     def lease(self, number: int | None = None) -> Iterator[OpenSnapshot]:
@@ -209,6 +285,8 @@ class SnapshotPool:
             self._add(open_snapshot(self._settings.table, number))
         except TableError as error:
             raise Declined("snapshot-gone", f"snapshot {number} was removed: start again without the cursor") from error
+        except CommandFailed as error:
+            raise _refused(str(error), self._settings) from error
         return self._acquire(number)
 
     def _add(self, reader: SnapshotReader) -> int:
@@ -231,7 +309,10 @@ class SnapshotPool:
             one.close()
 
     def close(self) -> None:
-        """Closes all snapshots."""
+        """Ends following the table, and closes all snapshots."""
+        self._stop.set()
+        if self._follower is not None:
+            self._follower.join()
         with self._lock:
             opened, self._open = list(self._open.values()), {}
         for one in opened:

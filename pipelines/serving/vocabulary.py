@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.serving.snapshots import OpenSnapshot
-from transforms.discovery.search.vocabulary import vocabulary_of
+from transforms.discovery.search.vocabulary import Vocabulary, vocabulary_of
 
 TaxonomyRows = dict[str, dict[str, Any]]
 
@@ -31,11 +31,16 @@ def _by_id(rows: TaxonomyRows) -> dict[str, list[str]]:
     return found
 
 
+def kept_vocabulary(opened: OpenSnapshot) -> Vocabulary:
+    """The vocabulary of a snapshot, which is read once."""
+    return opened.kept("vocabulary", lambda: vocabulary_of(opened.reader))
+
+
 def tag_ids_with_narrower(opened: OpenSnapshot) -> dict[str, list[str]]:
     """As `tag_ids`, with the narrower tags of these tags: `search --must` and the page ask for any of them."""
 
     def make() -> dict[str, list[str]]:
-        vocabulary = vocabulary_of(opened.reader)
+        vocabulary = kept_vocabulary(opened)
         return {name: list(vocabulary.term(tags).tags) for name, tags in tag_ids(opened).items()}
 
     return opened.kept("tag ids with narrower", make)

@@ -1,6 +1,7 @@
 """Writes rows as text: JSON, or a table that fits the terminal."""
 
 import datetime
+import functools
 import itertools
 import math
 import shutil
@@ -53,6 +54,16 @@ def plain(type_: pa.DataType) -> Convert:
         # Convert by way of the shortest float32 text: a float32 of 0.1 is 0.10000000149 as float64.
         return _unless_null(lambda value: float(str(np.float32(value))) if math.isfinite(value) else None)
     return _unless_null(_scalar)
+
+
+@functools.lru_cache(maxsize=256)
+def _plain(type_: pa.DataType) -> Convert:
+    return plain(type_)
+
+
+def plain_value(value: object, type_: pa.DataType) -> Any:
+    """A Python value of an Arrow type as JSON can represent it, see `plain`."""
+    return _plain(type_)(value)
 
 
 def _unless_null(convert: Convert) -> Convert:

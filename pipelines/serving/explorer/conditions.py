@@ -9,9 +9,8 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from pipelines.serving import filters
-from pipelines.serving.finding.texts import text_conditions
+from pipelines.serving.finding.choosing import MinScore, TagTexts, WithoutTexts, chosen_tracks, tag_wishes_of
 from pipelines.serving.requests import Leased
-from pipelines.serving.vocabulary import tag_ids_with_narrower
 
 MOST_ITEMS = 16
 _EXACTLY = {"max_length": 1024, "description": "Exactly this value."}
@@ -48,19 +47,14 @@ def _filters(
     range: Annotated[
         _Texts, Query(description="`COLUMN:LOW..HIGH`, each end optional.", examples=[["year:1990..1999"]])
     ] = None,
-    tag: Annotated[
-        _Texts,
-        Query(description="A tag that is positive, it or a narrower one, or `TAG:0.8`.", examples=[["mood/calm"]]),
-    ] = None,
-    without: Annotated[
-        _Texts, Query(description="A tag that is not positive, nor a narrower one.", examples=[["genre/funk"]])
-    ] = None,
+    tag: TagTexts = None,
+    without: WithoutTexts = None,
+    min_score: MinScore = None,
 ) -> TrackFilters:
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language}
     fixed = [
         *filters.equal_conditions(named),
-        *text_conditions(opened, q),
-        *filters.tag_conditions(tag or [], without or [], tag_ids_with_narrower(opened)),
+        *chosen_tracks(opened, q, tag_wishes_of(opened, tag, without, min_score)),
     ]
     ranges: dict[str, filters.Conditions] = {}
     for text in range or []:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from pipelines.serving import paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, TAG, TRACK, OneAnswer, answer_json, one_of
 from pipelines.serving.finding.pages import track_page
+from pipelines.serving.finding.track_tags import tags_of_tracks
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.routes import groups
@@ -17,7 +18,6 @@ from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.serving.vocabulary import tag_names
 from transforms.discovery.similarity import shown_similarity
-from transforms.formats.hashing import bucket_of
 from transforms.schemas.tables import TABLES
 from transforms.storage import redact
 
@@ -64,17 +64,9 @@ def details_of(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, dict
 
 
 def _tags(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[JsonRow]]:
-    """Track id -> its tags by category and rank. One bucket is read for one track."""
-    if not track_ids:
-        return {}
-    view, names = "track_tags", tag_names(opened)
-    if len(track_ids) == 1:
-        view = opened.bucket_view("track_tags", bucket_of(track_ids[0], opened.reader.buckets))
-    sql = f"SELECT * FROM {view} WHERE list_contains(?, track_id) ORDER BY track_id, category, rank, tag"
-    found: dict[str, list[JsonRow]] = {}
-    for row in opened.fetch(sql, [list(track_ids)]):
-        found.setdefault(row.pop("track_id"), []).append(row | {"name": names.get(row["tag"], row["tag"])})
-    return found
+    """Track id -> its tags by category and rank."""
+    names, found = tag_names(opened), tags_of_tracks(opened, track_ids)
+    return {one: [row | {"name": names.get(row["tag"], row["tag"])} for row in rows] for one, rows in found.items()}
 
 
 def _neighbours(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, list[JsonRow]] | None:

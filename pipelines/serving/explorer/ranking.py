@@ -7,23 +7,21 @@ command `search` and `POST /v1/search` give the same order.
 import math
 from typing import Annotated, Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from pipelines.serving import filters, paging
+from pipelines.serving import paging
 from pipelines.serving.answers import TRACK, ListAnswer, answer_json, list_of, selected
 from pipelines.serving.explorer.conditions import MOST_ITEMS, Filtered, TrackFilters
+from pipelines.serving.finding.choosing import tracks_meeting
 from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.finding.pages import track_page
-from pipelines.serving.finding.searching import KeptPlan
+from pipelines.serving.finding.weighted import KeptPlan
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.discovery.search.engine import Hit, RowsAllowed, best_hits
 from transforms.discovery.search.request import SearchRequest
 
@@ -84,7 +82,7 @@ class TrackRanking:
     def __init__(self, opened: OpenSnapshot, wanted: TrackFilters, weights: dict[str, float], seconds: float) -> None:
         self._opened, self._wanted = opened, wanted
         self._deadline = Deadline(seconds)
-        self._plan = KeptPlan(opened.reader, SearchRequest(weights=weights), list(taxonomy_rows_of(opened)))
+        self._plan = KeptPlan(opened, SearchRequest(weights=weights))
 
     def page(self, sort: str | None, start: tuple[Any, ...] | None, limit: int) -> Ranking:
         """The tracks behind `start`, one more than `limit` if there are more. Without `sort`, the best come first."""
@@ -111,14 +109,8 @@ class TrackRanking:
         conditions = self._wanted.conditions()
         if not conditions:
             return lambda bucket: None
-        if (kept := filters.listed_values(conditions)) is None:
-            where, values = filters.joined_conditions(conditions)
-            kept = self._opened.table(f"SELECT track_id FROM tracks WHERE {where}", values)["track_id"]
-        reader = self._opened.reader
-        ids = [reader.bucket_ids(bucket) for bucket in range(reader.buckets)]
-        mask = np.asarray(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept), np.bool_)
-        masks = np.split(mask, np.cumsum([len(own) for own in ids])[:-1])
-        return lambda bucket: masks[bucket]
+        chosen = tracks_meeting(self._opened, conditions)
+        return lambda bucket: chosen.masks[bucket]
 
 
 def _explained(row: JsonRow, hit: Hit) -> JsonRow:

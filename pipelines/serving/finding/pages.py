@@ -6,10 +6,7 @@ A query on all columns would read the positive tags of every track for the twent
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from pipelines.serving.filters import Conditions, joined_conditions, listed_values
+from pipelines.serving.filters import Conditions, joined_conditions, only_chosen
 from pipelines.serving.paging import Order, identifier
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
@@ -32,9 +29,9 @@ def track_page(
       Problem: the key has other columns, or the query reached a limit.
     """
     behind = order.behind(start)
-    listed = listed_values(conditions)
-    if listed is not None and order.columns == (TRACK_ID,):
-        ids = _first_of(listed, order, None if start is None else start[0], limit)
+    chosen = only_chosen(conditions)
+    if chosen is not None and order.columns == (TRACK_ID,):
+        ids = chosen.first(limit, None if start is None else start[0], is_descending=order.is_descending)
     else:
         where, values = joined_conditions([*conditions, behind])
         columns = ", ".join(map(identifier, order.columns))
@@ -42,13 +39,3 @@ def track_page(
         ids = [row[TRACK_ID] for row in opened.fetch(sql, values)]
     found = rows_by_id(opened.reader, "tracks", ids)
     return [found[one] for one in ids]
-
-
-def _first_of(ids: pa.ChunkedArray, order: Order, start: Any, limit: int) -> list[str]:
-    """The first ids behind one of them."""
-    if start is not None:
-        ids = ids.filter((pc.less if order.is_descending else pc.greater)(ids, pa.scalar(start, pa.string())))
-    direction = "descending" if order.is_descending else "ascending"
-    rows = pa.table({TRACK_ID: ids})
-    chosen = pc.select_k_unstable(rows, min(limit, len(rows)), [(TRACK_ID, direction)])
-    return ids.take(chosen).to_pylist()  # type: ignore[no-any-return]

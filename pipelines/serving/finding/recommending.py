@@ -7,12 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.serving.filters import Conditions, TagWish
+from pipelines.serving.finding.choosing import chosen_tracks, tracks_meeting
 from pipelines.serving.finding.deadlines import Deadline
 from pipelines.serving.finding.features import FEATURES, FeatureValues, column_name, feature_values
 from pipelines.serving.finding.searching import bucket_vectors_of, space_of, vector_of
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import OpenSnapshot
+from pipelines.serving.vocabulary import tag_ids_with_narrower
 from transforms.discovery.search.best import BestTracks, Ranked
+from transforms.discovery.search.texts import row_mask
 from transforms.discovery.similarity import Float32s
 
 
@@ -93,10 +97,14 @@ def _query(opened: OpenSnapshot, embedding_id: str, asked: FeatureWish, deadline
         if (vector := vector_of(opened, embedding_id, track)) is None:
             raise Declined("not-found", f"seed track {track!r} has no embedding in snapshot {opened.number}")
         parts.append(vector)
-    groups = [("artist", "artist_id", one) for one in asked.artists]
-    groups += [("tag", "top_tags", one) for one in asked.tags]
-    for word, column, value in groups:
-        parts.append(_group_middle(opened, embedding_id, word, column, value, deadline))
+    ids = tag_ids_with_narrower(opened)
+    groups = [("artist", one, [("artist_id = ?", [one])]) for one in asked.artists]
+    groups += [("tag", one, chosen_tracks(opened, None, [TagWish(ids[one], None, True)])) for one in asked.tags]
+    for word, value, conditions in groups:
+        middle_of = _group_middle(opened, embedding_id, conditions, deadline)
+        if middle_of is None:
+            raise Declined("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
+        parts.append(middle_of)
     space = space_of(opened, embedding_id)
     middle: FeatureValues = np.asarray(
         np.mean(parts, axis=0, dtype=np.float64) if parts else np.zeros(space.dimensions)
@@ -107,24 +115,15 @@ def _query(opened: OpenSnapshot, embedding_id: str, asked: FeatureWish, deadline
 
 
 def _group_middle(
-    opened: OpenSnapshot, embedding_id: str, word: str, column: str, value: str, deadline: Deadline
-) -> Float32s:
-    """The mean vector of the tracks of an artist, or of those that have a tag."""
-    total, count = np.zeros(space_of(opened, embedding_id).dimensions), 0
-    for bucket in range(opened.reader.buckets):
+    opened: OpenSnapshot, embedding_id: str, conditions: Conditions, deadline: Deadline
+) -> Float32s | None:
+    """The mean vector of the tracks that meet conditions; None if there are none."""
+    chosen, space = tracks_meeting(opened, conditions), space_of(opened, embedding_id)
+    total, count = np.zeros(space.dimensions), 0
+    for bucket, mask in enumerate(chosen.masks):
         deadline.check()
-        rows = opened.reader.scan("tracks", ["track_id", column], bucket=bucket)
-        ids, vectors = bucket_vectors_of(opened, space_of(opened, embedding_id), bucket)
-        if column == "top_tags":
-            lists = rows[column].combine_chunks()
-            has = pc.equal(lists.flatten().field("tag"), value)
-            own = rows["track_id"].take(pc.unique(pc.filter(pc.list_parent_indices(lists), has)))
-        else:
-            own = rows["track_id"].filter(pc.equal(rows[column], value))
-        mask = np.asarray(pc.is_in(ids, value_set=own.combine_chunks()), np.bool_)
-        total += vectors[mask].sum(0, dtype=np.float64)
-        count += int(mask.sum())
-    if not count:
-        raise Declined("not-found", f"no track of {word} {value!r} in snapshot {opened.number}")
-    found: Float32s = (total / count).astype(np.float32)
-    return found
+        ids, vectors = bucket_vectors_of(opened, space, bucket)
+        own = row_mask(pc.is_in(ids, value_set=opened.reader.bucket_ids(bucket).filter(pa.array(mask))))
+        total += vectors[own].sum(0, dtype=np.float64)
+        count += int(own.sum())
+    return (total / count).astype(np.float32) if count else None

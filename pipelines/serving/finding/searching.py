@@ -1,28 +1,19 @@
-"""Weighted search and similar tracks for many requests: what the functions of `discovery` read stays in the cache."""
+"""Similar tracks for many requests: vectors, the search index and the graph of neighbours stay in the cache."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.serving.finding.deadlines import Deadline
-from pipelines.serving.finding.texts import text_index
 from pipelines.serving.problems import Declined
-from pipelines.serving.rows import KeptReader, rows_by_id
+from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
 from transforms.discovery.exact import Nearest, nearest_of
 from transforms.discovery.index.opening import index_set, open_index
 from transforms.discovery.index.search import SearchIndex
 from transforms.discovery.neighbour_graph import NeighbourGraph
-from transforms.discovery.search.conditions import Condition
-from transforms.discovery.search.engine import SearchAnswer, SearchPlan, answer_of
-from transforms.discovery.search.request import SearchRequest
-from transforms.discovery.search.scores import ScoreReader, TermScores
-from transforms.discovery.search.texts import RowMask
-from transforms.discovery.search.vocabulary import Term
 from transforms.discovery.similarity import Float32s, Space, shown_similarities
 from transforms.discovery.vectors import bucket_vectors, declared_spec, fit_space
 from transforms.formats.hashing import bucket_of
@@ -30,79 +21,8 @@ from transforms.table.neighbours import is_stale
 from transforms.table.reader import TRACK_ID, SnapshotReader, open_snapshot
 from transforms.table.versions import TableError
 
-_STEPS = 10_000
-"""Published scores are multiples of 1 / 10,000."""
-
 _SOURCES = ("embeddings", "track_tags")
 """The tables that vectors are made from."""
-
-BucketScores = tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]
-"""Scores in steps of 1 / 10,000, and which are positive: [tracks, tags]; those of a tag are in a row in memory."""
-
-
-class _KeptScores(ScoreReader):
-    """Scores of all tags of a bucket stay in the cache, with two bytes for a score."""
-
-    def __init__(self, snapshot: KeptReader, terms: list[Term], tags: list[str]) -> None:
-        super().__init__(snapshot, terms)
-        self._all, self._reader = tags, snapshot
-        place = {tag: number for number, tag in enumerate(tags)}
-        self._columns = [[place[tag] for tag in term.tags] for term in terms]
-
-    def read(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TermScores:
-        """See `ScoreReader.read`; the tracks are all of a bucket, in its order."""
-        if bucket is None:
-            return super().read(track_ids, bucket)
-        steps, positives = self._bucket(bucket)
-        shape = (len(track_ids), len(self._columns))
-        found = TermScores(np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.int64))
-        for number, own in enumerate(self._columns):
-            if len(own) == 1:  # without a copy of the columns
-                found.scores[:, number] = steps[:, own[0]] / _STEPS
-                found.positive[:, number] = positives[:, own[0]]
-                continue
-            found.best[:, number] = steps[:, own].argmax(axis=1)
-            found.scores[:, number] = steps[:, own].max(axis=1) / _STEPS
-            found.positive[:, number] = positives[:, own].any(axis=1)
-        return found
-
-    def _bucket(self, bucket: int) -> BucketScores:
-        manifest = self._reader.manifest
-        key = ("scores", bucket, tuple(self._all), *manifest.content("track_tags", bucket))
-
-        def read() -> BucketScores:
-            every = ScoreReader(self._reader, [Term(tag, (tag,)) for tag in self._all])
-            found = every.read(self._reader.scan("tracks", [TRACK_ID], bucket=bucket)[TRACK_ID], bucket)
-            steps = np.round(found.scores * _STEPS).astype(np.uint16)
-            return np.asfortranarray(steps), np.asfortranarray(found.positive)
-
-        return self._reader.kept.get(key, read, lambda own: own[0].nbytes + own[1].nbytes)
-
-
-class KeptPlan(SearchPlan):
-    """A plan whose scores and texts come from the cache."""
-
-    def __init__(self, snapshot: KeptReader, request: SearchRequest, tags: list[str]) -> None:
-        super().__init__(snapshot, request)
-        self._scores = _KeptScores(snapshot, self.terms, tags)
-        self._reader = snapshot
-        self.conditions = [dataclasses.replace(one, columns=()) if one.words else one for one in self.conditions]
-
-    def _mask(self, condition: Condition, rows: pa.Table, bucket: int) -> RowMask:
-        if condition.words:
-            return text_index(self._reader, bucket).mask(condition.words)
-        return super()._mask(condition, rows, bucket)
-
-
-def find_weighted(opened: OpenSnapshot, request: SearchRequest, tags: list[str], seconds: float) -> SearchAnswer:
-    """What `discovery.search.engine.search` answers, bucket by bucket until the time is over.
-
-    Raises:
-      DiscoveryError: nothing is asked, or the request names what the snapshot does not have.
-      Problem: the time is over.
-    """
-    plan = KeptPlan(opened.reader, request, tags)
-    return answer_of(plan, request, Deadline(seconds).check)
 
 
 def index_of(opened: OpenSnapshot, embedding_id: str) -> SearchIndex | None:

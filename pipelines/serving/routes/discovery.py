@@ -9,17 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.serving.answers import ListAnswer, answer_json, list_of
-from pipelines.serving.finding.searching import find_nearest, find_weighted, vector_of
+from pipelines.serving.finding.searching import find_nearest, vector_of
+from pipelines.serving.finding.text_vectors import ReadText
+from pipelines.serving.finding.weighted import find_weighted
 from pipelines.serving.paging import Limit
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn, service_of
 from pipelines.serving.routes.tracks import TrackId, track_row
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
-from pipelines.serving.vocabulary import taxonomy_rows_of
 from transforms.discovery.search.engine import FilterCount
-from transforms.discovery.search.request import SearchRequest, ValueRange
+from transforms.discovery.search.request import SearchRequest, TextVector, ValueRange
 from transforms.discovery.search.scores import FORMULA
+from transforms.discovery.search.sounds import TEXT_FORMULA
 from transforms.discovery.search.words import WordMatch
 
 routes = APIRouter(prefix="/v1", tags=["discovery"], dependencies=[in_turn])
@@ -50,11 +52,18 @@ class WeightedSearch(BaseModel):
     ranges: dict[Text, Text] = Field({}, max_length=20, description="Column -> `LOW..HIGH`.")
     only: dict[Text, list[Text]] = Field({}, max_length=20, description="Column -> the values it may have.")
     text: str | None = Field(None, max_length=200, description="Words in title or artist.")
+    sounds_like: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="What the music sounds like, compared with the sound of the tracks; needs `serve --text-model`.",
+        examples=["a slow piano piece, far away"],
+    )
     key: str | None = Field(None, max_length=20, description="A key; only tracks in compatible keys.")
     limit: int = Field(20, ge=1, le=100, description="Most tracks.")
 
-    def request(self) -> SearchRequest:
-        """The request of `discovery`. It has no SQL predicate.
+    def request(self, sounds_like: TextVector | None = None) -> SearchRequest:
+        """The request of `discovery`, with the vector of its text. It has no SQL predicate.
 
         Raises:
           DiscoveryError: a value cannot be read.
@@ -68,6 +77,7 @@ class WeightedSearch(BaseModel):
             only={name: tuple(values) for name, values in self.only.items()},
             text=self.text,
             key=self.key,
+            sounds_like=sounds_like,
             limit=self.limit,
         )
 
@@ -75,13 +85,16 @@ class WeightedSearch(BaseModel):
 @routes.post(
     "/search",
     response_model=ListAnswer,
-    responses=list_of({**_TITLE, "score": 1.8512, "why": _WHY}, 413, paged=False, filters=[_FILTER], emptied_by=None),
+    responses=list_of(
+        {**_TITLE, "score": 1.8512, "why": _WHY}, 413, 422, paged=False, filters=[_FILTER], emptied_by=None
+    ),
     summary="Weighted search",
 )
 def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> Response:
     """The tracks that fit weighted tags and words best, and why. `filters` says what each condition has left."""
-    seconds = service_of(request).settings.query_s
-    found = find_weighted(opened, asked.request(), list(taxonomy_rows_of(opened)), seconds)
+    settings, text = service_of(request).settings, _read_text(request, asked.sounds_like)
+    seconds = settings.query_s if text is None else settings.long_query_s
+    found = find_weighted(opened, asked.request(text and text.vector), seconds)
     titles = titled(opened, [hit.track_id for hit in found.hits])
     rows = [
         {**titles[hit.track_id], "score": round(hit.score, 4), "why": [_why(one) for one in hit.contributions]}
@@ -90,13 +103,28 @@ def search_weighted(request: Request, opened: Leased, asked: WeightedSearch) -> 
     return answer_json(
         opened,
         rows,
-        scored_by=FORMULA,
+        scored_by=FORMULA if text is None else f"{FORMULA}; {TEXT_FORMULA}",
         searched=found.tracks,
+        sounds_like=text and {**text.document, "not_compared": found.not_compared},
         words=word_documents(found.matches),
         unmatched=list(found.unmatched),
         filters=filter_documents(found.filters),
         emptied_by=found.emptied_by,
     )
+
+
+def _read_text(request: Request, text: str | None) -> ReadText | None:
+    """The vector of a text; None without one.
+
+    Raises:
+      Declined: the service has no text model, or the text cannot be read.
+    """
+    if text is None:
+        return None
+    if (texts := service_of(request).texts) is None:
+        detail = "sounds_like: start the service with --text-model BUNDLE, a text network of the table's trunk"
+        raise Declined("no-text-model", f"{detail}, or ask with words and weights")
+    return texts.read(text)
 
 
 def word_documents(matches: Iterable[WordMatch]) -> list[JsonRow]:

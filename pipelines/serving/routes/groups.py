@@ -1,13 +1,24 @@
 """Artists and albums: lists, one of them with its tags, its tracks."""
 
+import functools
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from pipelines.serving import filters, paging
 from pipelines.serving.answers import GROUP, GROUP_TAG, ListAnswer, OneAnswer, answer_json, list_of, one_of
+from pipelines.serving.finding.choosing import (
+    MinScore,
+    TagTexts,
+    WithoutTexts,
+    chosen_tracks,
+    tag_wishes_of,
+    tracks_meeting,
+)
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
@@ -99,21 +110,41 @@ def list_artists(
     request: Request,
     opened: Leased,
     q: WordsText = None,
+    tag: TagTexts = None,
+    without: WithoutTexts = None,
+    min_score: MinScore = None,
     sort: SortText = None,
     limit: paging.Limit = 20,
     cursor: paging.CursorText = None,
 ) -> Response:
-    """Artists of tagged tracks, with their numbers of tracks and years."""
-    return _list(request, opened, ARTISTS, _named(opened, q), sort, limit)
+    """Artists of tagged tracks, with their numbers of tracks and years; with tags, those of a track with them all."""
+    named = _named(opened, q) if q is not None and q.strip() else None
+    tagged = _tagged(opened, ARTISTS, tag_wishes_of(opened, tag, without, min_score))
+    return _list(request, opened, ARTISTS, _in_all(named, tagged), sort, limit)
 
 
-def _named(opened: OpenSnapshot, text: str | None) -> filters.Conditions:
-    """Artists whose name has all words of a text."""
-    if text is None or not text.strip():
-        return []
+def _in_all(*lists: pa.ChunkedArray | None) -> filters.Conditions:
+    """Groups that are in all lists of ids; None: in any."""
+    given = [ids for ids in lists if ids is not None]
+    both = functools.reduce(lambda one, other: one.filter(pc.is_in(one, value_set=other)), given) if given else None
+    return [] if both is None else [filters.listed_condition("id", both)]
+
+
+def _tagged(opened: OpenSnapshot, group: GroupKind, tags: Sequence[filters.TagWish]) -> pa.ChunkedArray | None:
+    """Ids of the groups with a track that has all tags; None if none is asked for."""
+    if not tags:
+        return None
+    masks = tracks_meeting(opened, chosen_tracks(opened, None, tags)).masks
+    rows = [opened.reader.scan("tracks", [group.key], bucket=bucket)[group.key] for bucket in range(len(masks))]
+    own = [pc.unique(ids.filter(pa.array(mask))) for ids, mask in zip(rows, masks, strict=True)]
+    return pa.chunked_array([pc.unique(pa.chunked_array(own, pa.string()))], pa.string())
+
+
+def _named(opened: OpenSnapshot, text: str) -> pa.ChunkedArray:
+    """Ids of the artists whose name has all words of a text."""
     key = ("artist texts", opened.content_hash)
     ids, index = opened.reader.kept.get(key, lambda: _artist_texts(opened), lambda own: own[0].nbytes + own[1].nbytes)
-    return [filters.listed_condition("id", ids.filter(pa.array(index.mask(text_words(text)))))]
+    return ids.filter(pa.array(index.mask(text_words(text))))
 
 
 def _artist_texts(opened: OpenSnapshot) -> tuple[pa.ChunkedArray, TextIndex]:
@@ -141,14 +172,21 @@ def list_albums(
     artist_id: Annotated[
         str | None, Query(max_length=1024, description="Only albums with a track of it.", examples=["artist-01"])
     ] = None,
+    tag: TagTexts = None,
+    without: WithoutTexts = None,
+    min_score: MinScore = None,
     sort: SortText = None,
     limit: paging.Limit = 20,
     cursor: paging.CursorText = None,
 ) -> Response:
-    """Albums of tagged tracks, with their numbers of tracks and years. Catalogs have no names of albums."""
+    """Albums of tagged tracks, with their numbers of tracks and years; with tags, those of a track that has them all.
+
+    Catalogs have no names of albums.
+    """
     inner = "id IN (SELECT album_id FROM tracks WHERE artist_id = ?)"
     conditions = [] if artist_id is None else [(inner, [artist_id])]
-    return _list(request, opened, ALBUMS, conditions, sort, limit)
+    tagged = _tagged(opened, ALBUMS, tag_wishes_of(opened, tag, without, min_score))
+    return _list(request, opened, ALBUMS, [*conditions, *_in_all(tagged)], sort, limit)
 
 
 @routes.get(

@@ -33,10 +33,13 @@ async def get_health() -> Response:
     "/ready", response_model=Health, responses=documented(503), openapi_extra=_OPEN, summary="Whether to send requests"
 )
 async def get_ready(request: Request) -> Response:
-    """`ok` if a snapshot is open and the table answered when it was looked at last."""
-    pool = service_of(request).snapshots
-    if pool.fault is not None:
-        raise Declined("table-unavailable", f"snapshot {pool.newest} is served; a newer one could not be looked for")
+    """`ok` if the newest snapshot is served, and what requests need of it was read."""
+    state = service_of(request).snapshots.state
+    if state.fault is not None:
+        detail = f"snapshot {state.newest} is served; a newer one could not be looked for, or not be read: see the log"
+        raise Declined("table-unavailable", detail)
+    if not state.is_prepared:
+        raise Declined("table-unavailable", f"snapshot {state.newest} is being read: wait", {"Retry-After": "1"})
     return json_response({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
@@ -51,9 +54,9 @@ async def get_ready(request: Request) -> Response:
     summary="Metrics for Prometheus",
 )
 async def get_metrics(request: Request) -> Response:
-    """Counts and times of requests, and the number of the snapshot."""
+    """Counts and times of requests, and the state of the snapshots."""
     service = service_of(request)
-    text = service.metrics.text(service.snapshots.newest, is_stale=service.snapshots.fault is not None)
+    text = service.metrics.text(service.snapshots.state)
     return Response(text, headers={"Cache-Control": "no-store"}, media_type=service.metrics.media_type)
 
 

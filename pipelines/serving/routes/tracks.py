@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -18,14 +19,14 @@ from pipelines.serving.answers import (
     one_of,
     selected,
 )
+from pipelines.serving.finding.choosing import MinScore, TagTexts, WithoutTexts, chosen_tracks, tag_wishes_of
 from pipelines.serving.finding.pages import track_page
-from pipelines.serving.finding.texts import text_conditions
+from pipelines.serving.finding.track_tags import tags_of_tracks
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.rows import rows_by_id
 from pipelines.serving.snapshots import OpenSnapshot
-from pipelines.serving.vocabulary import tag_ids, tag_names
-from transforms.formats.hashing import bucket_of
+from pipelines.serving.vocabulary import tag_names
 from transforms.schemas.tables import TRACKS
 from transforms.storage import redact
 
@@ -86,17 +87,9 @@ def list_tracks(
         list[str] | None,
         Query(max_length=16, description="`COLUMN:LOW..HIGH`, each end optional.", examples=[["year:1990..1999"]]),
     ] = None,
-    tag: Annotated[
-        list[str] | None,
-        Query(
-            max_length=16,
-            description="A tag that is positive; `TAG:0.8`: scored 0.8 or more.",
-            examples=[["mood/calm"]],
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None, Query(max_length=16, description="A tag that is not positive.", examples=[["genre/funk"]])
-    ] = None,
+    tag: TagTexts = None,
+    without: WithoutTexts = None,
+    min_score: MinScore = None,
     sort: Annotated[
         str | None,
         Query(max_length=100, description="A column; a minus in front: the greatest first.", examples=["-year"]),
@@ -112,9 +105,8 @@ def list_tracks(
     named = {"artist_id": artist_id, "album_id": album_id, "country": country, "language": language, "year": year}
     conditions = [
         *filters.equal_conditions(named),
-        *text_conditions(opened, q),
         *filters.range_conditions(range or [], opened.columns),
-        *filters.tag_conditions(tag or [], without or [], tag_ids(opened)),
+        *chosen_tracks(opened, q, tag_wishes_of(opened, tag, without, min_score)),
     ]
     total = _count(opened, conditions) if count else None
     rows = track_page(opened, conditions, order, paging.start_of(request), limit + 1)
@@ -123,8 +115,8 @@ def list_tracks(
 
 
 def _count(opened: OpenSnapshot, conditions: filters.Conditions) -> int:
-    if (listed := filters.listed_values(conditions)) is not None:
-        return len(listed)
+    if (chosen := filters.only_chosen(conditions)) is not None:
+        return len(chosen)
     where, values = filters.joined_conditions(conditions)
     return int(opened.fetch(f"SELECT count(*) AS total FROM tracks WHERE {where}", values)[0]["total"])
 
@@ -190,12 +182,14 @@ def get_tags(
 ) -> Response:
     """All published tags of a track by category and rank, each with its score and where that is from."""
     track_row(opened, track_id)
-    view = opened.bucket_view("track_tags", bucket_of(track_id, opened.reader.buckets))
-    named = {"track_id": track_id, "category": category, "is_positive": positive}
-    least = ("score >= CAST(? AS FLOAT)", [min_score])
-    where, values = filters.joined_conditions([*filters.equal_conditions(named), least])
-    sql = f"SELECT * EXCLUDE track_id FROM {view} WHERE {where} ORDER BY category, rank, tag"
-    names, rows = tag_names(opened), opened.fetch(sql, values)
+    names, least = tag_names(opened), float(np.float32(min_score))
+    rows = [
+        row
+        for row in tags_of_tracks(opened, [track_id])[track_id]
+        if category in (None, row["category"])
+        and positive in (None, row["is_positive"])
+        and np.float32(row["score"]) >= least
+    ]
     return answer_json(opened, [_with_name(row, names) for row in rows])
 
 

@@ -25,14 +25,14 @@ class BestTracks(Generic[_Facts]):
         self._kept: list[Ranked[_Facts]] = []
 
     def candidates(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Positions of the scores that can be among the best, with all that equal the last of them."""
-        if len(scores) > self._limit:
-            least = np.partition(scores, len(scores) - self._limit)[len(scores) - self._limit]
-        else:
-            least = -np.inf
-        if len(self._kept) == self._limit:
-            least = max(least, self._kept[-1].score)
-        found: npt.NDArray[np.int64] = np.flatnonzero(scores >= least)
+        """Positions of the scores that can be among the best, with all that equal the last of them; never of minus
+        infinity.
+        """
+        least = self._kept[-1].score if len(self._kept) == self._limit else np.finfo(np.float64).min
+        found = np.flatnonzero(scores >= least)
+        if len(found) > self._limit:
+            own = scores[found]
+            found = found[own >= np.partition(own, len(own) - self._limit)[len(own) - self._limit]]
         return found
 
     def add(self, tracks: Sequence[Ranked[_Facts]]) -> None:

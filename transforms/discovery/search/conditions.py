@@ -27,12 +27,16 @@ class Condition:
       columns: the columns that it needs; None: all.
       mask: rows of these columns -> which tracks meet it.
       words: of a text, see `text_words`: a `TextIndex` can answer instead of `mask`; empty for other conditions.
+      term: of a tag that tracks must have, or must not have; None for other conditions.
+      wanted: whether they must have it.
     """
 
     label: str
     columns: tuple[str, ...] | None
     mask: Callable[[pa.Table], RowMask]
     words: tuple[str, ...] = ()
+    term: Term | None = None
+    wanted: bool = True
 
 
 def conditions_of(snapshot: SnapshotReader, request: SearchRequest) -> list[Condition]:
@@ -65,7 +69,7 @@ def tag_condition(term: Term, wanted: bool) -> Condition:
         found[np.asarray(pc.list_parent_indices(lists))[is_own]] = True
         return found if wanted else ~found
 
-    return Condition(f"{'has' if wanted else 'has not'} {term.label}", ("top_tags",), mask)
+    return Condition(f"{'has' if wanted else 'has not'} {term.label}", ("top_tags",), mask, term=term, wanted=wanted)
 
 
 def _in_range(snapshot: SnapshotReader, word: str, span: ValueRange) -> Condition:

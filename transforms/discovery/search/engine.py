@@ -11,7 +11,7 @@ for hit in answer.hits:
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,9 @@ from transforms.discovery.search.best import BestTracks, Ranked
 from transforms.discovery.search.conditions import Condition, conditions_of, tag_condition
 from transforms.discovery.search.request import SearchRequest
 from transforms.discovery.search.scores import ScoreReader, TermRow, TermScores, log_odds
-from transforms.discovery.search.sounds import TEXT_TERM, SoundComparison
-from transforms.discovery.search.texts import RowMask
-from transforms.discovery.search.vocabulary import DiscoveryError, Term, vocabulary_of
+from transforms.discovery.search.sounds import TEXT_TERM, Float64s, SoundComparison
+from transforms.discovery.search.texts import RowMask, row_mask
+from transforms.discovery.search.vocabulary import DiscoveryError, Term, Vocabulary, vocabulary_of
 from transforms.discovery.search.words import WordMatch, read_words
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
@@ -112,11 +112,34 @@ def _no_meaning(request: SearchRequest, weights: Sequence[float]) -> str | None:
     return f"words {request.words!r}: no tag and no synonym has any of them"
 
 
+class ScoredBucket(NamedTuple):
+    """The tracks of a bucket that a plan ranks.
+
+    Attributes:
+      ids: of the tracks.
+      totals: their scores: float64 [tracks]; minus infinity for tracks that are left out.
+      row: number of a track -> its row of `TermScores`.
+    """
+
+    ids: pa.ChunkedArray
+    totals: Float64s
+    row: Callable[[int], TermRow]
+
+    def only_behind(self, score: float, track_id: str) -> "ScoredBucket":
+        """The tracks after one with this score and id."""
+        equal = np.flatnonzero(self.totals == score)
+        later = row_mask(pc.greater(self.ids.take(pa.array(equal)), track_id))
+        totals = np.where(self.totals < score, self.totals, -np.inf)
+        totals[equal[later]] = score
+        return self._replace(totals=totals)
+
+
 class SearchPlan:
     """A request, resolved for a snapshot: which terms are scored, and which conditions are tested.
 
     Args:
       columns: columns of `tracks` that `examine` returns with the ids.
+      vocabulary: that of the snapshot, if the caller has it.
 
     Attributes:
       terms, weights: what ranks the tracks.
@@ -125,9 +148,15 @@ class SearchPlan:
         has conditions alone.
     """
 
-    def __init__(self, snapshot: SnapshotReader, request: SearchRequest, columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        snapshot: SnapshotReader,
+        request: SearchRequest,
+        columns: Sequence[str] = (),
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         self._wanted = [TRACK_ID, *columns]
-        vocabulary = vocabulary_of(snapshot)
+        vocabulary = vocabulary_of(snapshot) if vocabulary is None else vocabulary
         matches, self.unmatched = ([], []) if request.words is None else read_words(request.words, vocabulary)
         self.snapshot, self.matches = snapshot, matches
         weighted: dict[Term, float] = {}
@@ -182,20 +211,30 @@ class SearchPlan:
     def examine(self, bucket: int) -> tuple[pa.Table, TermScores]:
         """The tracks of a bucket that meet all conditions, with their scores of the weighted terms."""
         rows = self.snapshot.scan("tracks", self._columns(), bucket=bucket)
-        self.tracks += rows.num_rows
-        masks: list[RowMask] = [self._mask(condition, rows, bucket) for condition in self.conditions]
         found = self._read(rows[TRACK_ID], bucket)
-        if found.cosines is not None:
-            masks.append(np.isfinite(found.cosines))
+        left = self._meeting(rows, bucket, found.cosines)
+        kept = rows.select(self._wanted)
+        if left.all():  # nothing is copied
+            return kept, found
+        return kept.filter(pa.array(left)), found.kept(left)
+
+    def score(self, bucket: int) -> "ScoredBucket":
+        """The scores of the tracks of a bucket that meet all conditions."""
+        rows, found = self.examine(bucket)
+        return ScoredBucket(rows[TRACK_ID], self.total(found), found.row)
+
+    def _meeting(self, rows: pa.Table, bucket: int, cosines: Float64s | None) -> RowMask:
+        """Which of the bucket's tracks meet all conditions, which are counted."""
+        self.tracks += rows.num_rows
+        masks = [self._mask(condition, rows, bucket) for condition in self.conditions]
+        if cosines is not None:
+            masks.append(np.isfinite(cosines))
         left = np.ones(rows.num_rows, np.bool_)
         for number, mask in enumerate(masks):
             left &= mask
             self._alone[number] += int(mask.sum())
             self._left[number] += int(left.sum())
-        kept = rows.select(self._wanted)
-        if left.all():  # nothing is copied
-            return kept, found
-        return kept.filter(pa.array(left)), found.kept(left)
+        return left
 
     def _mask(self, condition: Condition, rows: pa.Table, bucket: int) -> RowMask:
         """Which of the bucket's tracks meet a condition."""
@@ -214,7 +253,7 @@ class SearchPlan:
             return found
         return dataclasses.replace(found, cosines=self.sound.cosines(track_ids, bucket))
 
-    def total(self, scores: TermScores) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def total(self, scores: TermScores) -> Float64s:
         """The score of each track, float64 [tracks], rounded to 1e-9: terms are added in their order, so that the same
         scores give the same sum, also in the page of an export.
         """
@@ -275,7 +314,8 @@ def answer_of(plan: SearchPlan, request: SearchRequest, check: Callable[[], None
 
 
 RowsAllowed = Callable[[int], RowMask | None]
-"""Bucket -> which of its tracks may be found; None: all. Only for plans without conditions."""
+"""Bucket -> which of its tracks, in the order of their ids, may be found; None: all. Only for plans without conditions,
+or whose `score` has the ids of all tracks."""
 
 
 def best_hits(
@@ -298,14 +338,13 @@ def best_hits(
     best: BestTracks[TermRow] = BestTracks(limit)
     for bucket in range(plan.snapshot.buckets):
         check()
-        rows, scores = plan.examine(bucket)
-        totals = plan.total(scores)
-        open_ = np.ones(len(totals), np.bool_) if (mask := allowed(bucket)) is None else mask
+        found = plan.score(bucket)
+        if (mask := allowed(bucket)) is not None:
+            found = found._replace(totals=np.where(mask, found.totals, -np.inf))
         if behind is not None:
-            later = np.asarray(pc.greater(rows[TRACK_ID], behind[1]), np.bool_)
-            open_ = open_ & ((totals < behind[0]) | ((totals == behind[0]) & later))
-        places = np.flatnonzero(open_)
-        chosen = places[best.candidates(totals[places])]
-        ids = rows[TRACK_ID].take(pa.array(chosen)).to_pylist()
-        best.add([Ranked(ids[n], float(totals[i]), scores.row(i)) for n, i in enumerate(chosen)])
+            found = found.only_behind(*behind)
+        chosen = best.candidates(found.totals)
+        ids = found.ids.take(pa.array(chosen)).to_pylist()
+        pairs = zip(ids, chosen.tolist(), strict=True)
+        best.add([Ranked(one, float(found.totals[n]), found.row(n)) for one, n in pairs])
     return [Hit(one.track_id, one.score, plan.contributions(*one.facts)) for one in best.ranked()]

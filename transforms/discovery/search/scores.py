@@ -13,6 +13,7 @@ with `top_k` the lowest published score of the track's category; in both cases 0
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,17 +76,35 @@ class TermScores:
         return TermScores(self.scores[mask], self.positive[mask], self.best[mask], cosines)
 
 
+class TagScores(NamedTuple):
+    """The scores of some tags of some tracks.
+
+    Attributes:
+      scores: float64 [tracks, tags], 0 to 1.
+      positive: bool [tracks, tags].
+      is_published: whether the table has the score: bool [tracks, tags].
+    """
+
+    scores: npt.NDArray[np.float64]
+    positive: npt.NDArray[np.bool_]
+    is_published: npt.NDArray[np.bool_]
+
+
 def id_array(track_ids: pa.ChunkedArray | pa.Array | Sequence[str]) -> pa.Array:
     """Ids of tracks as one array of strings."""
     return pa.array(track_ids if isinstance(track_ids, Sequence) else track_ids.to_pylist(), pa.string())
 
 
 class ScoreReader:
-    """Reads the scores of terms from a snapshot, bucket by bucket."""
+    """Reads the scores of terms from a snapshot, bucket by bucket.
+
+    Attributes:
+      tags: the different tags of the terms.
+    """
 
     def __init__(self, snapshot: SnapshotReader, terms: Sequence[Term]) -> None:
         self._snapshot, self._terms = snapshot, terms
-        self._tags = list(dict.fromkeys(tag for term in terms for tag in term.tags))
+        self.tags = list(dict.fromkeys(tag for term in terms for tag in term.tags))
         options = snapshot.manifest.run.options
         self._least = float(options.get("min_score") or 0.0)
         self._has_top_k = options.get("top_k") is not None
@@ -100,26 +119,31 @@ class ScoreReader:
         Raises:
           StorageError: a file is missing or damaged.
         """
-        ids = id_array(track_ids)
-        shape = (len(ids), len(self._tags))
-        scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
-        if self._tags:
-            self._fill(ids, bucket, scores, positive)
-        place = {tag: i for i, tag in enumerate(self._tags)}
+        tags = self.read_tags(track_ids, bucket)
+        place = {tag: i for i, tag in enumerate(self.tags)}
         columns = [[place[tag] for tag in term.tags] for term in self._terms]
-        size = (len(ids), len(columns))
+        size = (len(tags.scores), len(columns))
         found = TermScores(np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.int64))
         for number, own in enumerate(columns):
-            found.best[:, number] = scores[:, own].argmax(axis=1)
-            found.scores[:, number] = scores[:, own].max(axis=1)
-            found.positive[:, number] = positive[:, own].any(axis=1)
+            found.best[:, number] = tags.scores[:, own].argmax(axis=1)
+            found.scores[:, number] = tags.scores[:, own].max(axis=1)
+            found.positive[:, number] = tags.positive[:, own].any(axis=1)
         return found
+
+    def read_tags(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TagScores:
+        """The scores of each of the tags, in the order of the tracks; see `read`."""
+        ids = id_array(track_ids)
+        shape = (len(ids), len(self.tags))
+        scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
+        missing = self._fill(ids, bucket, scores, positive) if self.tags else np.zeros(shape, np.bool_)
+        return TagScores(scores, positive, ~missing)
 
     def _fill(
         self, ids: pa.Array, bucket: int | None, scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]
-    ) -> None:
-        wanted = pa.array(self._tags, pa.string())
-        categories = [tag.partition("/")[0] for tag in self._tags]
+    ) -> npt.NDArray[np.bool_]:
+        """Fills in scores and whether they are positive; returns which scores the table does not have."""
+        wanted = pa.array(self.tags, pa.string())
+        categories = [tag.partition("/")[0] for tag in self.tags]
         names = list(dict.fromkeys(categories))
         lowest = np.full((len(ids), len(names)), np.inf)
         tracks = None if bucket is not None else ids
@@ -136,6 +160,7 @@ class ScoreReader:
         bound = np.where(np.isfinite(lowest), lowest, 0.0)[:, [names.index(name) for name in categories]]
         missing = np.isnan(scores)
         scores[missing] = np.maximum(bound, self._least)[missing].round(4)
+        return missing
 
 
 _COLUMNS = [TRACK_ID, "category", "tag", "score", "is_positive"]
