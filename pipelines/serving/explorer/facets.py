@@ -1,10 +1,14 @@
 """Histograms of the numbers of tracks, cross-filtered: each one ignores the range of its own column."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
@@ -12,11 +16,16 @@ from pipelines.serving import filters, paging
 from pipelines.serving.answers import OneAnswer, answer_json, one_of
 from pipelines.serving.explorer.conditions import Filtered, TrackFilters
 from pipelines.serving.explorer.once import once
+from pipelines.serving.finding.choosing import tracks_meeting
+from pipelines.serving.finding.deadlines import Deadline
+from pipelines.serving.finding.scores import all_tags, scores_fit, scores_of
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids_with_narrower, taxonomy_rows_of
+from transforms.discovery.search.texts import RowMask
 from transforms.schemas.parameters import PARAMETER_NAMES
+from transforms.table.reader import TRACK_ID, SnapshotReader
 
 routes = APIRouter(prefix="/v1/explorer", tags=["explorer"], dependencies=[in_turn])
 
@@ -118,17 +127,66 @@ def facets_of(opened: OpenSnapshot, wanted: TrackFilters, columns: Sequence[str]
     bins = bins_by_column(opened)
     if unknown := [name for name in columns if name not in bins]:
         raise Declined("bad-request", f"column: {unknown[0]!r} is none of {', '.join(bins)}")
-    found: dict[str, Any] = {"total": 0, "columns": {}, "tags": {}}
-    for name in columns:
-        found["columns"][name] = _histogram(opened, wanted, name, bins[name])
-    where, values = filters.joined_conditions(wanted.conditions())
-    found["total"] = int(opened.fetch(f"SELECT count(*) AS n FROM tracks WHERE {where}", values)[0]["n"])
-    found["tags"] = _tag_counts(opened, where, values)
-    return found
+    chosen = tracks_meeting(opened, wanted.conditions())
+    others = {
+        name: tracks_meeting(opened, wanted.conditions(without=name)) for name in columns if name in wanted.ranges
+    }
+    found = {name: np.zeros(bins[name].number + 1, np.int64) for name in columns}
+    is_kept = scores_fit(opened)
+    tags = Counter[str]() if is_kept else _queried_tag_counts(opened, wanted.conditions())
+    deadline = Deadline(opened.query_s)
+    for bucket, mask in enumerate(chosen.masks):
+        deadline.check()
+        places = _places(opened, bucket)
+        for name in columns:
+            own = others[name].masks[bucket] if name in others else mask
+            found[name] += np.bincount(places[name][own], minlength=len(found[name]))
+        if is_kept:
+            tags.update(_tag_counts(opened, bucket, mask))
+    most = sorted((+tags).items(), key=lambda one: (-one[1], one[0]))
+    return {
+        "total": len(chosen),
+        "columns": {name: _histogram(opened, name, bins[name], counts) for name, counts in found.items()},
+        "tags": dict(most[:SHOWN_TAGS]),
+    }
 
 
-def _tag_counts(opened: OpenSnapshot, where: str, values: Sequence[Any]) -> dict[str, int]:
-    """The most frequent tags with their numbers of tracks, for which they or a narrower tag are positive."""
+def _places(opened: OpenSnapshot, bucket: int) -> dict[str, npt.NDArray[np.uint8]]:
+    """Column -> the bin of each track of a bucket, see `binned`."""
+    bins = bins_by_column(opened)
+    key = ("bins", bucket, tuple(bins.items()), *opened.reader.manifest.content("tracks", bucket))
+
+    def read() -> dict[str, npt.NDArray[np.uint8]]:
+        rows = SnapshotReader.scan(opened.reader, "tracks", [TRACK_ID, *bins], bucket=bucket)
+        return {name: binned(rows[name], own) for name, own in bins.items()}
+
+    return opened.reader.kept.get(key, read, lambda found: sum(own.nbytes for own in found.values()))
+
+
+def binned(column: pa.ChunkedArray, bins: Bins) -> npt.NDArray[np.uint8]:
+    """The number of the bin of each value, uint8 [values]; missing values and those that are not finite come last.
+
+    >>> binned(pa.chunked_array([[-7, 1.5], [None, math.nan, math.inf, 9]]), Bins(0.0, 1.0, 3)).tolist()
+    [0, 1, 3, 3, 3, 2]
+    """
+    values = np.asarray(pc.cast(column, pa.float64(), safe=False).fill_null(math.nan))
+    with np.errstate(invalid="ignore"):
+        places = np.clip(np.floor((values - bins.start) / bins.step + 1e-9), 0, bins.number - 1)
+    return np.where(np.isfinite(values), places, bins.number).astype(np.uint8)
+
+
+def _tag_counts(opened: OpenSnapshot, bucket: int, mask: RowMask) -> dict[str, int]:
+    """Tag -> the number of some tracks of a bucket for which it or a narrower tag is positive."""
+    if not mask.any():
+        return {}
+    columns, ids = all_tags(opened), tag_ids_with_narrower(opened)
+    scores = scores_of(opened.reader, bucket, list(columns))
+    return {tag: int(np.count_nonzero(scores.has([columns[one] for one in ids[tag]], None) & mask)) for tag in columns}
+
+
+def _queried_tag_counts(opened: OpenSnapshot, conditions: filters.Conditions) -> Counter[str]:
+    """Likewise for all tracks of some conditions, by queries: for scores that do not fit into the cache."""
+    where, values = filters.joined_conditions(conditions)
     own = f"SELECT track_id, unnest(list_transform(top_tags, lambda one: one.tag)) AS tag FROM tracks WHERE {where}"
     rows = opened.fetch(f"SELECT tag, count(*) AS n FROM ({own}) GROUP BY tag", values)
     counts = {row["tag"]: row["n"] for row in rows}
@@ -141,26 +199,16 @@ def _tag_counts(opened: OpenSnapshot, where: str, values: Sequence[Any]) -> dict
         )
         rows = opened.fetch(sql, [*values, *map(list, zip(*pairs, strict=True))])
         counts |= {row["broad"]: row["n"] for row in rows}
-    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    return dict(most[:SHOWN_TAGS])
+    return Counter(counts)
 
 
-def _histogram(opened: OpenSnapshot, wanted: TrackFilters, name: str, bins: Bins) -> dict[str, Any]:
-    where, values = filters.joined_conditions(wanted.conditions(without=name))
-    place = f"floor(({_number(name)} - ?) / ? + 1e-9)"
-    sql = (
-        f"SELECT CAST(least(greatest({place}, 0), {bins.number - 1}) AS INTEGER) AS bin, count(*) AS n "
-        f"FROM tracks WHERE {where} GROUP BY ALL"
-    )
-    rows = {row["bin"]: row["n"] for row in opened.fetch(sql, [bins.start, bins.step, *values])}
-    counts = [rows.get(place, 0) for place in range(bins.number)]
-    whole = is_whole(opened.columns[name])
+def _histogram(opened: OpenSnapshot, name: str, bins: Bins, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {
         "start": bins.start,
         "step": bins.step,
-        "counts": counts,
-        "missing": rows.get(None, 0),
-        "is_integer": whole,
+        "counts": counts[:-1].tolist(),
+        "missing": int(counts[-1]),
+        "is_integer": is_whole(opened.columns[name]),
     }
 
 

@@ -81,9 +81,11 @@ def tracks_meeting(opened: OpenSnapshot, conditions: Conditions) -> ChosenTracks
     """The tracks that meet conditions, by a query if these are not about chosen tracks alone."""
     if (chosen := only_chosen(conditions)) is not None:
         return chosen
+    reader = opened.reader
+    if not conditions:
+        return ChosenTracks(reader, [np.ones(len(reader.bucket_ids(n)), np.bool_) for n in range(reader.buckets)])
     where, values = joined_conditions(conditions)
     kept = opened.table(f"SELECT track_id FROM tracks WHERE {where}", values)["track_id"]
-    reader = opened.reader
     ids = [reader.bucket_ids(bucket) for bucket in range(reader.buckets)]
     mask = row_mask(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept))
     return ChosenTracks(reader, np.split(mask, np.cumsum([len(own) for own in ids])[:-1]))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.support.service import every_page
+from tests.support.service import every_page, service
 from transforms.table.reader import open_snapshot
 
 FACETS, TRACKS = "/v1/explorer/facets", "/v1/explorer/tracks"
@@ -42,6 +42,14 @@ def test_counts_are_those_of_a_loop(client, rows, given, fits):
     tags = {tag: sum(tag in positive(row) for row in kept) for tag in {tag for row in kept for tag in positive(row)}}
     assert found["tags"] == tags
     assert [row["track_id"] for row in every_page(client, TRACKS, limit=5, **given)] == [r["track_id"] for r in kept]
+
+
+def test_a_small_cache_changes_no_count(client, served):
+    """Then tags are counted by queries, and bins are made for each request."""
+    with service(served, cache_bytes=2048) as other:
+        for given, _ in FILTERS:
+            found = [each.get(FACETS, params=given).json()["data"] for each in (client, other)]
+            assert found[0] == found[1], given
 
 
 @pytest.mark.parametrize("column", ["year", "bpm"])
