@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipelines.serving.finding.chosen import ChosenTracks
+from pipelines.serving.finding.chosen import TrackMasks
 from pipelines.serving.paging import identifier, number_columns
 from pipelines.serving.problems import Declined
 from pipelines.serving.snapshots import LISTED_VALUES
@@ -19,7 +19,7 @@ def joined_conditions(conditions: Conditions) -> tuple[str, list[Any]]:
     """All conditions as one, with the parameters of all."""
     clause = " AND ".join(one for one, _ in conditions) or "true"
     values = [value for _, own in conditions for value in own]
-    return clause, [value.ids if isinstance(value, ChosenTracks) else value for value in values]
+    return clause, [value.ids if isinstance(value, TrackMasks) else value for value in values]
 
 
 def equal_conditions(values: Mapping[str, Any]) -> Conditions:
@@ -27,20 +27,20 @@ def equal_conditions(values: Mapping[str, Any]) -> Conditions:
     return [(f"{identifier(name)} = ?", [value]) for name, value in values.items() if value is not None]
 
 
-def listed_condition(column: str, values: pa.ChunkedArray | ChosenTracks) -> tuple[str, list[Any]]:
+def listed_condition(column: str, values: pa.ChunkedArray | TrackMasks) -> tuple[str, list[Any]]:
     """A column has one of many values. Only one condition of a query can be such a list, see `OpenSnapshot.fetch`."""
     return (f"{identifier(column)} IN (FROM {LISTED_VALUES})", [values]) if len(values) else ("false", [])
 
 
-def chosen_condition(tracks: ChosenTracks) -> tuple[str, list[Any]]:
+def chosen_condition(tracks: TrackMasks) -> tuple[str, list[Any]]:
     """The track is one of these."""
     return listed_condition("track_id", tracks)
 
 
-def only_chosen(conditions: Conditions) -> ChosenTracks | None:
+def only_chosen(conditions: Conditions) -> TrackMasks | None:
     """The tracks of a condition on tracks that is the only one; None if there is none, or another one too."""
     values = [value for _, own in conditions for value in own]
-    is_only = len(conditions) == len(values) == 1 and isinstance(values[0], ChosenTracks)
+    is_only = len(conditions) == len(values) == 1 and isinstance(values[0], TrackMasks)
     return values[0] if is_only else None
 
 
@@ -118,7 +118,7 @@ def _wish(text: str, least: float | None, ids: Mapping[str, list[str]], wanted: 
     return TagWish(tags_of(name, ids), _score(score, text), wanted)
 
 
-def tag_condition(wish: TagWish) -> tuple[str, list[Any]]:
+def wish_condition(wish: TagWish) -> tuple[str, list[Any]]:
     """The condition of a wish in SQL."""
     word = "" if wish.wanted else "NOT "
     if wish.least is None:

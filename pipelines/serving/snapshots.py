@@ -146,11 +146,11 @@ def _refused(message: str, settings: ServiceSettings) -> Declined:
 
 
 Prepare = Callable[[OpenSnapshot, Callable[[], None]], None]
-"""Reads what requests will need of a snapshot. It calls its second argument again and again, which raises `Stopped` if
-the service ends."""
+"""Reads what requests will need of a snapshot. It calls its second argument again and again, which raises
+`PreparationStopped` if the service ends."""
 
 
-class Stopped(Exception):
+class PreparationStopped(Exception):
     """The service ends while a snapshot is prepared."""
 
 
@@ -228,7 +228,7 @@ class SnapshotPool:
                 if wanted != self._prepared:
                     self._serve(wanted)
                 self._fault, self._pause_s = None, self._settings.refresh_s
-            except Stopped:
+            except PreparationStopped:
                 return
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a snapshot, the one before is served
                 self._fault = redact(str(error)) or type(error).__name__
@@ -252,11 +252,11 @@ class SnapshotPool:
         meanwhile.
 
         Raises:
-          Stopped: the service ends.
+          PreparationStopped: the service ends.
         """
         worked_s = time.monotonic() - self._part_begun
         if self._stop.wait(worked_s if self._prepared else 0.0):
-            raise Stopped
+            raise PreparationStopped
         self._part_begun = time.monotonic()
 
     @contextlib.contextmanager

@@ -18,7 +18,7 @@ from pipelines.serving.explorer.conditions import Filtered, TrackFilters
 from pipelines.serving.explorer.once import once
 from pipelines.serving.finding.choosing import tracks_meeting
 from pipelines.serving.finding.deadlines import Deadline
-from pipelines.serving.finding.scores import all_tags, scores_fit, scores_of
+from pipelines.serving.finding.scores import all_tags, kept_scores, scores_fit
 from pipelines.serving.problems import Declined
 from pipelines.serving.requests import Leased, in_turn
 from pipelines.serving.snapshots import OpenSnapshot
@@ -180,7 +180,7 @@ def _tag_counts(opened: OpenSnapshot, bucket: int, mask: RowMask) -> dict[str, i
     if not mask.any():
         return {}
     columns, ids = all_tags(opened), tag_ids_with_narrower(opened)
-    scores = scores_of(opened.reader, bucket, list(columns))
+    scores = kept_scores(opened.reader, bucket, list(columns))
     return {tag: int(np.count_nonzero(scores.has([columns[one] for one in ids[tag]], None) & mask)) for tag in columns}
 
 

@@ -14,12 +14,12 @@ from pipelines.serving.filters import (
     chosen_condition,
     joined_conditions,
     only_chosen,
-    tag_condition,
     tag_wishes,
+    wish_condition,
 )
-from pipelines.serving.finding.chosen import ChosenTracks
+from pipelines.serving.finding.chosen import TrackMasks
 from pipelines.serving.finding.deadlines import Deadline
-from pipelines.serving.finding.scores import all_tags, scores_fit, scores_of
+from pipelines.serving.finding.scores import all_tags, kept_scores, scores_fit
 from pipelines.serving.finding.texts import text_index
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import tag_ids_with_narrower
@@ -70,25 +70,25 @@ def chosen_tracks(opened: OpenSnapshot, text: str | None, tags: Sequence[TagWish
     """
     words = text_words(text) if text is not None and text.strip() else []
     kept = tags if scores_fit(opened) else ()
-    rest: Conditions = [] if kept else [tag_condition(one) for one in tags]
+    rest: Conditions = [] if kept else [wish_condition(one) for one in tags]
     if not words and not kept:
         return rest
     masks = list(_masks(opened, words, kept))
-    return [chosen_condition(ChosenTracks(opened.reader, masks)), *rest]
+    return [chosen_condition(TrackMasks(opened.reader, masks)), *rest]
 
 
-def tracks_meeting(opened: OpenSnapshot, conditions: Conditions) -> ChosenTracks:
+def tracks_meeting(opened: OpenSnapshot, conditions: Conditions) -> TrackMasks:
     """The tracks that meet conditions, by a query if these are not about chosen tracks alone."""
     if (chosen := only_chosen(conditions)) is not None:
         return chosen
     reader = opened.reader
     if not conditions:
-        return ChosenTracks(reader, [np.ones(len(reader.bucket_ids(n)), np.bool_) for n in range(reader.buckets)])
+        return TrackMasks(reader, [np.ones(len(reader.bucket_ids(n)), np.bool_) for n in range(reader.buckets)])
     where, values = joined_conditions(conditions)
     kept = opened.table(f"SELECT track_id FROM tracks WHERE {where}", values)["track_id"]
     ids = [reader.bucket_ids(bucket) for bucket in range(reader.buckets)]
     mask = row_mask(pc.is_in(pa.chunked_array(ids, pa.string()), value_set=kept))
-    return ChosenTracks(reader, np.split(mask, np.cumsum([len(own) for own in ids])[:-1]))
+    return TrackMasks(reader, np.split(mask, np.cumsum([len(own) for own in ids])[:-1]))
 
 
 def _masks(opened: OpenSnapshot, words: Sequence[str], tags: Sequence[TagWish]) -> Iterator[RowMask]:
@@ -97,6 +97,6 @@ def _masks(opened: OpenSnapshot, words: Sequence[str], tags: Sequence[TagWish]) 
     for bucket in range(opened.reader.buckets):
         deadline.check()
         parts = [text_index(opened.reader, bucket).mask(words)] if words else []
-        scores = scores_of(opened.reader, bucket, list(places)) if tags else None
+        scores = kept_scores(opened.reader, bucket, list(places)) if tags else None
         parts += [scores.has([places[tag] for tag in one.tags], one.least) == one.wanted for one in tags if scores]
         yield np.logical_and.reduce(parts)

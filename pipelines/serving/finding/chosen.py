@@ -14,7 +14,7 @@ from transforms.discovery.search.texts import RowMask
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ChosenTracks:
+class TrackMasks:
     """Some tracks of a snapshot.
 
     Attributes:

@@ -8,7 +8,7 @@ meanwhile.
 import functools
 from collections.abc import Callable, Iterator
 
-from pipelines.serving.finding.scores import all_tags, scores_fit, scores_of
+from pipelines.serving.finding.scores import all_tags, kept_scores, scores_fit
 from pipelines.serving.finding.searching import index_of
 from pipelines.serving.finding.texts import text_index
 from pipelines.serving.finding.track_tags import kept_tags
@@ -57,7 +57,7 @@ def _open(opened: OpenSnapshot) -> int:
 
 
 def _scores(opened: OpenSnapshot, bucket: int) -> int:
-    return scores_of(opened.reader, bucket, list(all_tags(opened))).nbytes
+    return kept_scores(opened.reader, bucket, list(all_tags(opened))).nbytes
 
 
 def _tags(opened: OpenSnapshot, bucket: int) -> int:

@@ -18,11 +18,11 @@ from transforms.discovery.search.vocabulary import Term
 from transforms.formats.arrow import one_array
 from transforms.table.reader import TRACK_ID, SnapshotReader
 
-STEPS = 10_000
+SCORE_STEPS = 10_000
 """Published scores are multiples of 1 / 10,000."""
 
 _PUBLISHED, _POSITIVE = 1 << 15, 1
-_SCORES = (np.arange(STEPS + 1) / STEPS).astype(np.float32)
+_SCORES = (np.arange(SCORE_STEPS + 1) / SCORE_STEPS).astype(np.float32)
 
 Steps = npt.NDArray[np.uint16]
 
@@ -46,7 +46,7 @@ class BucketScores:
         found = ScoreReader(snapshot, [Term(tag, (tag,)) for tag in tags]).read_tags(rows[TRACK_ID], bucket)
         lists = one_array(rows["top_tags"])
         places = pc.index_in(pc.list_flatten(lists).field("tag"), value_set=pa.array(tags, pa.string()))
-        packed = np.round(found.scores * STEPS).astype(np.uint16) << 1
+        packed = np.round(found.scores * SCORE_STEPS).astype(np.uint16) << 1
         packed[found.is_published] |= _PUBLISHED
         packed[np.asarray(pc.list_parent_indices(lists)), np.asarray(places)] |= _POSITIVE
         return cls(np.asfortranarray(packed))
@@ -93,7 +93,7 @@ def all_tags(opened: OpenSnapshot) -> dict[str, int]:
     return opened.kept("columns of tags", lambda: {tag: n for n, tag in enumerate(taxonomy_rows_of(opened))})
 
 
-def scores_of(snapshot: KeptReader, bucket: int, tags: Sequence[str]) -> BucketScores:
+def kept_scores(snapshot: KeptReader, bucket: int, tags: Sequence[str]) -> BucketScores:
     """The scores of all tags of a bucket, from the cache."""
     key = ("scores", bucket, tuple(tags), *snapshot.manifest.content("track_tags", bucket))
     return snapshot.kept.get(key, lambda: BucketScores.read(snapshot, bucket, tags), lambda own: own.nbytes)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.serving.finding.scores import STEPS, BucketScores, all_tags, scores_fit, scores_of
+from pipelines.serving.finding.scores import SCORE_STEPS, BucketScores, all_tags, kept_scores, scores_fit
 from pipelines.serving.rows import row_place
 from pipelines.serving.snapshots import JsonRow, OpenSnapshot
 from pipelines.terminal.printing import plain_value
@@ -75,7 +75,7 @@ class BucketTags:
         ranks, steps, positive = self.ranks[track].tolist(), scores.of_track(track).tolist(), scores.positive(track)
         kinds, found = {name: schema.field(name).type for name in self.columns}, []
         for n in np.flatnonzero(self.ranks[track]).tolist():
-            score = steps[n] / STEPS
+            score = steps[n] / SCORE_STEPS
             own = {"category": tags[n].partition("/")[0], "tag": tags[n], "score": score, "rank": ranks[n]}
             own["is_positive"] = bool(positive[n])
             for name, values in self.columns.items():
@@ -118,7 +118,7 @@ def tags_of_tracks(opened: OpenSnapshot, track_ids: Sequence[str]) -> dict[str, 
     for track_id in track_ids:
         bucket = bucket_of(track_id, reader.buckets)
         place = row_place(reader.bucket_ids(bucket), track_id)
-        scores = scores_of(reader, bucket, tags)
+        scores = kept_scores(reader, bucket, tags)
         found[track_id] = [] if place is None else kept_tags(opened, bucket).rows(place, scores, schema, tags)
     return found
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.serving.finding.deadlines import Deadline
-from pipelines.serving.finding.scores import STEPS, BucketScores, all_tags, scores_fit, scores_of
+from pipelines.serving.finding.scores import SCORE_STEPS, BucketScores, all_tags, kept_scores, scores_fit
 from pipelines.serving.finding.texts import text_index
 from pipelines.serving.snapshots import OpenSnapshot
 from pipelines.serving.vocabulary import kept_vocabulary
@@ -19,7 +19,7 @@ from transforms.discovery.search.sounds import Float64s
 from transforms.discovery.search.texts import RowMask
 from transforms.table.reader import TRACK_ID
 
-_LOG_ODDS = log_odds(np.arange(STEPS + 1) / STEPS)
+_LOG_ODDS = log_odds(np.arange(SCORE_STEPS + 1) / SCORE_STEPS)
 """Log-odds of each score that there can be."""
 
 
@@ -49,7 +49,7 @@ class KeptPlan(SearchPlan):
         return super()._mask(condition, rows, bucket)
 
     def _bucket(self, bucket: int) -> BucketScores:
-        return scores_of(self._reader, bucket, list(self._places))
+        return kept_scores(self._reader, bucket, list(self._places))
 
     def score(self, bucket: int) -> ScoredBucket:
         """See `SearchPlan.score`. There is one look into a table for each score, and no logarithm."""
@@ -79,7 +79,7 @@ class KeptPlan(SearchPlan):
         """See `TermScores.row`."""
         steps = self._bucket(bucket).of_track(track)
         best = [int(steps[places].argmax()) for places in self._term_places]
-        scores = [float(steps[places].max() / STEPS) for places in self._term_places]
+        scores = [float(steps[places].max() / SCORE_STEPS) for places in self._term_places]
         return scores, best, None if cosines is None else float(cosines[track])
 
 

@@ -57,7 +57,7 @@ def listed(asked, path="/v1/tracks", limit=100, **given):
     return [row["track_id"] for row in every_page(asked, path, limit=limit, **given)]
 
 
-def scores_of(table, tag):
+def kept_scores(table, tag):
     """Published scores of a tag, ascending."""
     rows = open_snapshot(table).scan("track_tags", ["tag", "score"]).to_pylist()
     return sorted({round(row["score"], 4) for row in rows if row["tag"] == tag})
@@ -76,7 +76,7 @@ def test_a_tag_without_a_score_is_that_of_search(asked, table, path):
 def test_a_score_is_that_of_has_tag(asked, table, ask, path):
     every = ask("SELECT track_id FROM tracks")
     for tag in TAGS:
-        for least in (0, *scores_of(table, tag)[::11], 0.65004):
+        for least in (0, *kept_scores(table, tag)[::11], 0.65004):
             wanted = ask(f"SELECT track_id FROM has_tag('{tag}', {least})")
             assert listed(asked, path, tag=tag, min_score=least) == wanted
             assert listed(asked, path, tag=f"{tag}:{least}", min_score=0.123) == wanted

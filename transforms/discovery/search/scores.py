@@ -76,7 +76,7 @@ class TermScores:
         return TermScores(self.scores[mask], self.positive[mask], self.best[mask], cosines)
 
 
-class TagScores(NamedTuple):
+class TrackTagScores(NamedTuple):
     """The scores of some tags of some tracks.
 
     Attributes:
@@ -130,13 +130,13 @@ class ScoreReader:
             found.positive[:, number] = tags.positive[:, own].any(axis=1)
         return found
 
-    def read_tags(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TagScores:
+    def read_tags(self, track_ids: pa.ChunkedArray | pa.Array | Sequence[str], bucket: int | None) -> TrackTagScores:
         """The scores of each of the tags, in the order of the tracks; see `read`."""
         ids = id_array(track_ids)
         shape = (len(ids), len(self.tags))
         scores, positive = np.full(shape, np.nan), np.zeros(shape, np.bool_)
         missing = self._fill(ids, bucket, scores, positive) if self.tags else np.zeros(shape, np.bool_)
-        return TagScores(scores, positive, ~missing)
+        return TrackTagScores(scores, positive, ~missing)
 
     def _fill(
         self, ids: pa.Array, bucket: int | None, scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.audio.containers.ogg_positions.pages import UNSET, Int32, Page
+from transforms.audio.containers.ogg_positions.pages import UNSET, Int32s, Page
 
 
 class Count(NamedTuple):
@@ -52,7 +52,7 @@ class Count(NamedTuple):
         return 0 <= self.cut(start) <= self.last[1] - self.inner[-1][1] + self.longest
 
 
-def count(pages: Sequence[Page], samples: npt.NDArray[np.int64], page_of: Int32) -> Count | None:
+def counted_positions(pages: Sequence[Page], samples: npt.NDArray[np.int64], page_of: Int32s) -> Count | None:
     """Counts the samples of packets by the pages that they end on; None if only the last page states a position."""
     ends = np.cumsum(np.bincount(page_of, weights=samples, minlength=len(pages))).astype(np.int64).tolist()
     *inner, last = zip(pages, ends, strict=True)

@@ -8,7 +8,7 @@ It opens none that begins earlier, and fails where a position is less than an ea
 
 import numpy as np
 
-from transforms.audio.containers.ogg_positions.counted import Count, count
+from transforms.audio.containers.ogg_positions.counted import Count, counted_positions
 from transforms.audio.containers.ogg_positions.pages import packet_places, read_pages, with_positions
 
 _HEADERS = 2
@@ -45,4 +45,4 @@ def _count(stream: bytes) -> Count | None:
     data = np.frombuffer(stream, np.uint8)
     heads, counts = data[places], data[np.minimum(places + 1, len(data) - 1)] & 63
     frames = np.select([heads & 3 == 0, heads & 3 < 3], [1, 2], counts.astype(np.int64))
-    return count(pages, _FRAMES[heads] * frames, page_of)
+    return counted_positions(pages, _FRAMES[heads] * frames, page_of)

@@ -20,7 +20,7 @@ _POSITION = struct.Struct("<q")
 _FLAGS_AT, _POSITION_AT, _TABLE_AT = 5, 6, 27
 _END = 4
 
-Int32 = npt.NDArray[np.int32]
+Int32s = npt.NDArray[np.int32]
 
 
 class Page(NamedTuple):
@@ -51,7 +51,7 @@ def read_pages(stream: bytes) -> Iterator[Page]:
         at = stop
 
 
-def read_packets(stream: bytes, pages: Iterable[Page]) -> Iterator[bytes]:
+def page_packets(stream: bytes, pages: Iterable[Page]) -> Iterator[bytes]:
     """The packets that end on these pages. A packet is a run of segments, of which each but the last has 255 bytes."""
     packet = b""
     for page in pages:
@@ -64,7 +64,7 @@ def read_packets(stream: bytes, pages: Iterable[Page]) -> Iterator[bytes]:
                 packet = b""
 
 
-def packet_places(pages: Sequence[Page]) -> tuple[Int32, Int32]:
+def packet_places(pages: Sequence[Page]) -> tuple[Int32s, Int32s]:
     """Offset of each packet, and the index of the page that it ends on. An empty packet has the offset -1."""
     table = np.frombuffer(b"".join([page.table for page in pages]), np.uint8)
     page_of = np.repeat(np.arange(len(pages), dtype=np.int32), [len(page.table) for page in pages])

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 
 from transforms.audio.containers.ogg_positions.block_sizes import mode_block_sizes
-from transforms.audio.containers.ogg_positions.counted import Count, count
-from transforms.audio.containers.ogg_positions.pages import packet_places, read_packets, read_pages, with_positions
+from transforms.audio.containers.ogg_positions.counted import Count, counted_positions
+from transforms.audio.containers.ogg_positions.pages import packet_places, page_packets, read_pages, with_positions
 
 _HEADERS = 3
 """Packets before the audio: identification, comments, setup."""
@@ -34,7 +34,7 @@ def _count(stream: bytes) -> Count | None:
     A packet decodes to a quarter of its own block and a quarter of the block before it: blocks overlap by half.
     """
     pages = list(read_pages(stream))
-    headers = list(itertools.islice(read_packets(stream, pages), _HEADERS))
+    headers = list(itertools.islice(page_packets(stream, pages), _HEADERS))
     blocks = mode_block_sizes(headers[0], headers[-1]) if len(headers) == _HEADERS else None
     if blocks is None or not pages[-1].is_end:
         return None
@@ -45,4 +45,4 @@ def _count(stream: bytes) -> Count | None:
         return None
     sizes = np.array(blocks)[modes]
     samples = np.concatenate([[0], (sizes[:-1] + sizes[1:]) // 4])
-    return count(pages, samples, page_of)
+    return counted_positions(pages, samples, page_of)
