@@ -15,6 +15,7 @@ from pipelines.terminal.answer import Answer
 from pipelines.terminal.errors import CommandFailed
 from pipelines.terminal.printing import table_text
 from transforms import storage
+from transforms.catalog.delimited.encoding import is_utf8
 from transforms.discovery.shared_tags import SharedTags
 from transforms.discovery.similar import Answers, Finder, Wanted, open_finder
 from transforms.discovery.similarity import Float32s
@@ -75,15 +76,10 @@ def run(args: Arguments, beam_args: list[str]) -> Answer:
 
 def _embedding_of(snapshot: SnapshotReader, track_id: str) -> str | None:
     """The embedding of a track; None if the snapshot has no such track with an embedding."""
-    if not _may_be_id(track_id):
+    if not is_utf8(track_id):
         return None
     rows = snapshot.scan("embeddings", ["embedding_id"], track_ids=[track_id], embedding_id=EVERY_EMBEDDING)
     return rows["embedding_id"][0].as_py() if rows.num_rows else None
-
-
-def _may_be_id(text: str) -> bool:
-    """Whether a text is UTF-8, as all ids are. The name of a file may have any bytes."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _of_track(finder: Finder, track_id: str) -> _Query:
@@ -110,7 +106,7 @@ def _of_file(finder: Finder, args: Arguments) -> _Query:
 
 def _missing(snapshot: SnapshotReader, track_id: str) -> str:
     """Why a track has no embedding."""
-    wanted = [track_id] if _may_be_id(track_id) else []
+    wanted = [track_id] if is_utf8(track_id) else []
     rows = snapshot.scan("ledger", ["status", "reason"], track_ids=wanted).to_pylist()
     if not rows:
         return f"snapshot {snapshot.manifest.number} has no track of this id"

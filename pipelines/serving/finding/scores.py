@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,8 @@ _PUBLISHED, _POSITIVE = 1 << 15, 1
 _SCORES = (np.arange(SCORE_STEPS + 1) / SCORE_STEPS).astype(np.float32)
 
 Steps = npt.NDArray[np.uint16]
+_BYTES = np.dtype(np.uint16).itemsize
+"""Bytes of a score."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,8 +102,5 @@ def kept_scores(snapshot: KeptReader, bucket: int, tags: Sequence[str]) -> Bucke
 
 def scores_fit(opened: OpenSnapshot) -> bool:
     """Whether all scores of a snapshot fit into half of the cache."""
-    needed: Any = opened.reader.manifest.rows("tracks") * len(all_tags(opened)) * _SCORES_BYTES
-    return bool(needed <= opened.reader.kept.most // 2)
-
-
-_SCORES_BYTES = np.dtype(np.uint16).itemsize
+    needed = opened.reader.manifest.rows("tracks") * len(all_tags(opened)) * _BYTES
+    return needed <= opened.reader.kept.most // 2
