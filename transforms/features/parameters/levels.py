@@ -21,7 +21,7 @@ FRAME_SAMPLES = 512
 """Samples in the middle of a hop of 0.1 s whose spectrum stands for it."""
 LOW_RATE_HZ = 750
 """Least rate of the signal for the lowest frequencies."""
-_BLOCK_BYTES = 1 << 19
+_BLOCK_BYTES = 3 << 18
 """Bytes of samples looked at together, so that they are fetched from memory once."""
 
 _Sums = tuple[npt.NDArray[np.float64], float, npt.NDArray[np.float32]]
@@ -136,7 +136,7 @@ def _sums(samples: npt.NDArray[np.float32], hops: int) -> tuple[_Sums, npt.NDArr
 
 
 def _row_powers(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return np.asarray(np.einsum("ij,ij->i", rows, rows), np.float64)
+    return np.asarray(np.vecdot(rows, rows), np.float64)
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from transforms.features.parameters.true_peak import REACH, interpolated_peak, t
 
 TOLERANCE_LU = 0.25
 """The estimate differs from the exact meter by less on 69 of 70 pieces of music; see docs/quality.md."""
-_FRAMES_AT_ONCE = 64
+_FRAMES_AT_ONCE = 100
 """Frames transformed at a time, so that they stay in the processor's cache."""
 _HOPS_FILTERED = 6
 """Hops that one transform filters."""
@@ -66,25 +66,28 @@ def estimate_loudness(
 
 def _shelf_gain(frames: npt.NDArray[np.complex64], rate_hz: int) -> tuple[npt.NDArray[np.float64], float | None]:
     """Power gain of the shelf in windowed frames, one a hop: float64 [hops], and the mean frequency."""
-    tables = _frame_tables(rate_hz, frames.shape[1])
-    sums = np.empty((len(frames), 3), np.float32)
+    gain, frequency = _frame_tables(rate_hz, frames.shape[1])
+    sums = np.empty((3, len(frames)), np.float32)
     for first in range(0, len(frames), _FRAMES_AT_ONCE):
         parts = fft.fft(frames[first : first + _FRAMES_AT_ONCE]).view(np.float32)
+        totals, gains, frequencies = sums[:, first : first + _FRAMES_AT_ONCE]
+        np.vecdot(parts, parts, out=totals)
         np.multiply(parts, parts, out=parts)
-        np.matmul(parts, tables, out=sums[first : first + _FRAMES_AT_ONCE])
-    totals, gains, frequencies = sums.astype(np.float64).T
+        np.matmul(parts, gain, out=gains)
+        np.matmul(parts, frequency, out=frequencies)
+    totals, gains, frequencies = sums.astype(np.float64)
     total = totals.sum()
     brightness = round(float(frequencies.sum() / total), 1) if total > 1e-9 else None
     return np.where(totals > 1e-20, gains / np.maximum(totals, 1e-20), 1.0), brightness
 
 
 @functools.cache
-def _frame_tables(rate_hz: int, size: int) -> npt.NDArray[np.float32]:
-    """One, shelf gain and frequency of each real number of a transform, float32 [2 size, 3]."""
+def _frame_tables(rate_hz: int, size: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Shelf gain and frequency of each real number of a transform, float32 [2 size] each."""
     cycles = np.fft.fftfreq(size)
     gain = np.abs(k_weighting.stage_response(k_weighting.biquads(rate_hz)[0], cycles)) ** 2 * _passed_gain(rate_hz)
-    tables = np.stack([np.ones(size), gain, np.abs(cycles) * rate_hz], axis=1)
-    return np.repeat(tables, 2, axis=0).astype(np.float32)
+    frequency = np.abs(cycles) * rate_hz
+    return np.repeat(gain, 2).astype(np.float32), np.repeat(frequency, 2).astype(np.float32)
 
 
 def _removed_power(low: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArray[np.float64]:
@@ -103,7 +106,7 @@ def _removed_power(low: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArray[
     spectra *= _pass_gain(rate_hz, size, length)
     passed = np.ascontiguousarray(fft.ifft(spectra, overwrite_x=True)[:, size:-size]).reshape(-1, size)[:hops]
     before, after = (part.view(np.float32) for part in (low, passed))
-    lost = _passed_gain(rate_hz) * np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
+    lost = _passed_gain(rate_hz) * np.vecdot(before, before) - np.vecdot(after, after)
     return np.asarray(lost / size, np.float64)
 
 
@@ -126,6 +129,8 @@ def _peak(samples: npt.NDArray[np.float32], highest: npt.NDArray[np.float32], ho
     if size > 2 * REACH:
         places = np.argsort(-highest, kind="stable")[:PEAK_HOPS]
         starts = np.clip(places * hop - REACH, 0, len(samples) - size).tolist()
-        known = np.concatenate([samples[start : start + size] for start in starts], axis=1)
-        peak = interpolated_peak(finite(known), peak, at_maxima=True)
+        rows = np.empty((len(starts), samples.shape[1], size), np.float32)
+        for row, start in zip(rows, starts, strict=True):
+            row[:] = samples[start : start + size].T
+        peak = interpolated_peak(finite(rows.reshape(-1, size)), peak, at_maxima=True)
     return to_dbtp(peak)

@@ -1,13 +1,11 @@
 """What the key classifier sees: chroma of four registers, chords, and arrivals by a falling fifth."""
 
-import itertools
-
 import numpy as np
 
-from transforms.features.parameters.pitch import LOWEST_MIDI, SEMITONES, FloatRows, PitchGrid, without_harmonics
+from transforms.features.parameters.pitch import LOWEST_MIDI, FloatRows, PitchGrid, without_harmonics
 
-REGISTERS = (0, 24, 36, 48, SEMITONES)
-"""Semitones of the grid at which registers begin and end: G1, G3, G4, G5, F#7."""
+REGISTERS = (0, 2, 3, 4)
+"""Octaves of the grid at which registers begin: G1, G3, G4, G5."""
 COMPRESSION, LEVEL_POWER, CHORD_SHARPNESS = 0.5, 0.6, 12.0
 _TURNS = (np.arange(12)[:, None] + np.arange(12)) % 12
 _TRIADS = np.concatenate(
@@ -22,7 +20,8 @@ ROWS = 9
 def tonal_rows(grid: PitchGrid) -> FloatRows:
     """Features that turn with the tonic, float64 [ROWS, 12], column 0 is C."""
     notes = without_harmonics(grid.notes) ** COMPRESSION * (grid.levels**LEVEL_POWER)[:, None]
-    chroma = np.stack([_folded(notes, low, high) for low, high in itertools.pairwise(REGISTERS)], axis=1)
+    octaves = np.roll(notes.reshape(len(notes), -1, 12), LOWEST_MIDI % 12, axis=2)
+    chroma = np.add.reduceat(octaves, REGISTERS, axis=1)
     registers = chroma.sum(axis=0)
     likely = _chords(chroma.sum(axis=1))
     weights = grid.levels**LEVEL_POWER
@@ -35,12 +34,6 @@ def tonal_rows(grid: PitchGrid) -> FloatRows:
 def turned(rows: FloatRows) -> FloatRows:
     """Features as each of the 12 pitch classes hears them as the tonic, float64 [..., 12, ROWS * 12]."""
     return np.moveaxis(rows[..., _TURNS], -2, -3).reshape(*rows.shape[:-2], 12, -1)
-
-
-def _folded(notes: FloatRows, low: int, high: int) -> FloatRows:
-    """Chroma [frames, 12] of the semitones from low to high; each register is a whole number of octaves."""
-    octaves = notes[:, low:high].reshape(len(notes), -1, 12).sum(axis=1)
-    return np.roll(octaves, (LOWEST_MIDI + low) % 12, axis=1)
 
 
 def _unit(rows: FloatRows) -> FloatRows:

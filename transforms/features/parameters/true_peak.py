@@ -12,6 +12,8 @@ REACH = 16
 """Samples on each side of an interpolated point."""
 NEAR_PEAK = 0.5
 """Only points next to a sample of at least this share of the highest sample are interpolated."""
+NEAR_PEAK_AT_MAXIMA = 0.6
+"""The same where only points next to local maxima are."""
 AT_ONCE = 4_096
 LEAST_PEAK = 1e-6
 
@@ -35,7 +37,7 @@ class PeakMeter:
         self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
         before = self._tail if len(self._tail) else _mirrored(samples, before=2 * REACH)
         known = np.concatenate([before, samples])
-        self._peak = interpolated_peak(known, self._peak)
+        self._peak = interpolated_peak(np.ascontiguousarray(known.T), self._peak)
         self._tail = known[-2 * REACH :]
 
     def result(self) -> float | None:
@@ -43,7 +45,7 @@ class PeakMeter:
         if not len(self._tail):
             return None
         known = np.concatenate([self._tail, _mirrored(self._tail, after=REACH)])
-        return to_dbtp(interpolated_peak(known, self._peak))
+        return to_dbtp(interpolated_peak(np.ascontiguousarray(known.T), self._peak))
 
 
 def _mirrored(samples: npt.NDArray[np.float32], before: int = 0, after: int = 0) -> npt.NDArray[np.float32]:
@@ -52,27 +54,39 @@ def _mirrored(samples: npt.NDArray[np.float32], before: int = 0, after: int = 0)
     return extended[:before] if before else extended[len(samples) :]
 
 
-def interpolated_peak(known: npt.NDArray[np.float32], peak: float, *, at_maxima: bool = False) -> float:
+def interpolated_peak(rows: npt.NDArray[np.float32], peak: float, *, at_maxima: bool = False) -> float:
     """The highest absolute value between samples, or `peak` if that is more.
 
     Args:
-      known: finite samples, float32 [n, channels]; looked at are points from sample REACH - 1 to sample n - REACH.
+      rows: finite samples, float32 [channels, n]; looked at are points from sample REACH - 1 to sample n - REACH.
       peak: the highest value known so far: only points near it are interpolated.
       at_maxima: whether only points next to samples are interpolated that are as high as both of their neighbours.
     """
-    rows = np.ascontiguousarray(known.T)
     heights = np.abs(rows[:, REACH - 1 : rows.shape[1] - REACH + 1])
-    near = heights >= max(NEAR_PEAK * peak, LEAST_PEAK)
-    if at_maxima:
-        near[:, 1:] &= heights[:, 1:] >= heights[:, :-1]
-        near[:, :-1] &= heights[:, :-1] >= heights[:, 1:]
-    channel, place = np.nonzero(near[:, :-1] | near[:, 1:])
+    share = NEAR_PEAK_AT_MAXIMA if at_maxima else NEAR_PEAK
+    channel, place = _points(heights, max(share * peak, LEAST_PEAK), at_maxima=at_maxima)
     windows = np.lib.stride_tricks.sliding_window_view(rows, 2 * REACH, axis=1)
     for first in range(0, len(place), AT_ONCE):
         some = slice(first, first + AT_ONCE)
         values = windows[channel[some], place[some]] @ _interpolator()
         peak = max(peak, float(values.max()), -float(values.min()))
     return peak
+
+
+def _points(
+    heights: npt.NDArray[np.float32], least: float, *, at_maxima: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Channels and places of the gaps between two samples, one of which is high: gap i is after sample i."""
+    size, flat = heights.shape[1], heights.ravel()
+    high = np.flatnonzero(flat >= least)
+    at = high % size
+    if at_maxima:
+        before, after = flat[np.maximum(high - 1, 0)], flat[np.minimum(high + 1, len(flat) - 1)]
+        highest = ((at == 0) | (flat[high] >= before)) & ((at == size - 1) | (flat[high] >= after))
+        high, at = high[highest], at[highest]
+    is_new = np.diff(high, prepend=-1) > 1  # else the gap before it is the one after the sample before
+    gaps = np.concatenate([high[at < size - 1], high[is_new & (at > 0)] - 1])
+    return gaps // size, gaps % size
 
 
 def to_dbtp(peak: float) -> float | None:

@@ -67,8 +67,8 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     Silence, less than 4 s, and sound without a pulse (noise, drones, speech) have no tempo. Samples that are not finite
     count as zero.
     """
-    samples = _usable(samples, rate_hz)
-    if len(samples) < LEAST_S * rate_hz or _is_silent(samples):
+    samples, total = _usable(samples, rate_hz)
+    if len(samples) < LEAST_S * rate_hz or _is_silent(samples, total):
         return Rhythm()
     found = onsets(samples, rate_hz)
     count = onset_count(found)
@@ -84,21 +84,24 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     return _told(told, periods, float(pulse), rate)
 
 
-def _usable(samples: Float32, rate_hz: int) -> Float32:
-    """The middle `LONGEST_S`, finite, and scaled if it is so loud that something would overflow later."""
+def _usable(samples: Float32, rate_hz: int) -> tuple[Float32, float]:
+    """The middle `LONGEST_S`, finite, and scaled if it is so loud that something would overflow later; and the sum of
+    its squares.
+    """
     extra = max(0, len(samples) - int(LONGEST_S * rate_hz)) // 2
     part = samples[extra : len(samples) - extra].astype(np.float32, copy=False)
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(np.dot(part, part))
     if total < _LOUDEST:
-        return part
+        return part, total
     part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
-    return part / np.float32(max(1.0, float(np.abs(part).max(initial=0.0))))
+    part = part / np.float32(max(1.0, float(np.abs(part).max(initial=0.0))))
+    return part, float(np.dot(part, part))
 
 
-def _is_silent(samples: Float32) -> bool:
-    """Whether all samples are below `QUIETEST`. Most are not even on average, which one product tells."""
-    if float(np.dot(samples, samples)) >= QUIETEST**2 * len(samples):
+def _is_silent(samples: Float32, total: float) -> bool:
+    """Whether all samples are below `QUIETEST`. Most are not even on average, which the sum of their squares tells."""
+    if total >= QUIETEST**2 * len(samples):
         return False
     return float(np.abs(samples).max(initial=0.0)) < QUIETEST
 

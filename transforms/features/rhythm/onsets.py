@@ -21,7 +21,7 @@ _GAIN = 100.0
 _SLOWER = 4
 """Pitch content is computed at a quarter of the sampling rate and of the frame rate."""
 _PITCHES = (33, 90)
-_GROUP_PITCHES = 19
+_GROUP_PITCHES = 16
 _BLOCK_SAMPLES = 49_152
 
 
@@ -47,8 +47,7 @@ def onsets(samples: Float32, rate_hz: int) -> Onsets:
     hop = round(rate_hz * HOP_S)
     log = _logarithm(_power_in_bands(samples, rate_hz, hop))
     flux = np.maximum(log[1:] - log[:-1], 0)
-    grouped = flux @ _groups(rate_hz, hop)
-    strength = np.ascontiguousarray(np.concatenate([grouped, flux.sum(1, keepdims=True)], axis=1).T)
+    strength = np.matmul(_groups(rate_hz, hop), flux.T)
     height = quantile(strength[-1], 0.99)
     return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(strength[-1].mean()), height)
 
@@ -64,22 +63,26 @@ def quantile(values: Float32, share: float) -> float:
 
 
 def _power_in_bands(samples: Float32, rate_hz: int, hop: int) -> Float32:
-    """Power in bands of windows of two hops, one each hop: float32 [n] -> float32 [frames, 28].
-
-    The halves of a windowed frame are added up before the transform, which gives every second bin of its spectrum. They
-    tell as much: the main lobe of a Hann window is four bins wide. As the window's halves add up to one, a frame is its
-    second half plus the weighted difference of both.
-    """
+    """Power in bands of windows of two hops, one each hop: float32 [n] -> float32 [frames, 28]."""
     hops = samples[: len(samples) // hop * hop].reshape(-1, hop)
-    rising, matrix, block = hann(2 * hop)[:hop], _band_matrix(rate_hz, hop), max(1, _BLOCK_SAMPLES // hop)
+    matrix, block = _band_matrix(rate_hz, hop), max(1, _BLOCK_SAMPLES // hop)
     out, folded = np.empty((len(hops) - 1, matrix.shape[1]), np.float32), np.empty((block, hop), np.float32)
     for start in range(0, len(out), block):
         second = hops[start + 1 : start + 1 + block]
-        some = folded[: len(second)]
-        np.subtract(hops[start : start + len(second)], second, out=some)
-        some *= rising
-        some += second
+        some = _folded(hops[start : start + len(second)], second, folded[: len(second)])
         np.matmul(_power(some, len(matrix)), matrix, out=out[start : start + block])
+    return out
+
+
+def _folded(first: Float32, second: Float32, out: Float32) -> Float32:
+    """Frames under a Hann window, both halves added up: float32 [frames, n] twice -> float32 [frames, n].
+
+    Their transform has every second bin of that of the frames. They tell as much: the main lobe of a Hann window is
+    four bins wide. As the window's halves add up to one, a frame is its second half plus the weighted difference.
+    """
+    np.subtract(first, second, out=out)
+    out *= hann(2 * out.shape[1])[: out.shape[1]]
+    out += second
     return out
 
 
@@ -114,12 +117,12 @@ def _band_matrix(rate_hz: int, size: int) -> Float32:
 
 @functools.lru_cache(maxsize=8)
 def _groups(rate_hz: int, size: int) -> Float32:
-    """Which band belongs to which range, float32 [28, 4]."""
+    """Which band belongs to which range, and all of them, float32 [5, 28]."""
     edges = _band_edges(rate_hz)
     middle = (edges[:-1] + edges[1:]) / 2
     ranges = np.searchsorted(np.array(RANGES_HZ[1:-1]), middle, side="right")
-    groups: Float32 = (ranges[:, None] == np.arange(len(RANGES_HZ) - 1)).astype(np.float32)
-    return groups
+    of_range = np.arange(len(RANGES_HZ) - 1)[:, None] == ranges
+    return np.concatenate([of_range, np.ones((1, _BANDS))]).astype(np.float32)
 
 
 def _logarithm(power: Float32) -> Float32:
@@ -131,39 +134,37 @@ def _logarithm(power: Float32) -> Float32:
 
 
 def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
-    """Logarithmic power of semitones, at a quarter of both rates.
+    """Logarithmic power of semitones, at a quarter of both rates, in windows of four hops that are folded, too.
 
     Blocks are small enough for the allocator to use the same memory again: fresh pages take longer than the transforms.
     """
-    size = 4 * hop
+    half = 2 * hop
     slow = _slower(samples)
-    if len(slow) < size:
-        slow = np.pad(slow, (0, size - len(slow)))
-    windows = np.lib.stride_tricks.sliding_window_view(slow, size)[::hop]
-    window, matrix, block = hann(size), _pitch_matrix(rate_hz // _SLOWER, size), max(1, _BLOCK_SAMPLES // size)
-    groups = _pitch_groups(rate_hz // _SLOWER, size)
-    out, windowed = np.empty((len(windows), matrix.shape[1]), np.float32), np.empty((block, size), np.float32)
-    for start in range(0, len(windows), block):
-        some = windowed[: len(windows) - start]
-        some[:] = windows[start : start + block]  # Copied first: to multiply overlapping windows takes longer.
-        some *= window
-        power = _power(some, len(matrix))
+    if len(slow) < 2 * half:
+        slow = np.pad(slow, (0, 2 * half - len(slow)))
+    halves = np.lib.stride_tricks.sliding_window_view(slow, half)[::hop]
+    matrix, block = _pitch_matrix(rate_hz // _SLOWER, half), max(1, _BLOCK_SAMPLES // half)
+    groups = _pitch_groups(rate_hz // _SLOWER, half)
+    out, folded = np.empty((len(halves) - 2, matrix.shape[1]), np.float32), np.empty((block, half), np.float32)
+    for start in range(0, len(out), block):
+        first, second = halves[start : min(start + block, len(out))], halves[start + 2 : start + 2 + block]
+        power = _power(_folded(first, second, folded[: len(second)]), len(matrix))
         for bins, pitches, part in groups:
             np.matmul(power[:, bins], part, out=out[start : start + block, pitches])
     return np.ascontiguousarray(_logarithm(out).T)
 
 
 def _slower(samples: Float32) -> Float32:
-    """Sums of four samples each."""
-    pairs = samples[: len(samples) // _SLOWER * _SLOWER].reshape(-1, 2)
-    twos = pairs[:, 0] + pairs[:, 1]
+    """Sums of four samples each. Two sums are added at a time, as the parts of a complex number."""
+    pairs = np.ascontiguousarray(samples[: len(samples) // _SLOWER * _SLOWER]).view(np.complex64)
+    twos = (pairs[0::2] + pairs[1::2]).view(np.float32)
     slow: Float32 = twos[0::2] + twos[1::2]
     return slow
 
 
 @functools.lru_cache(maxsize=8)
 def _pitch_groups(rate_hz: int, size: int) -> tuple[tuple[slice, slice, Float32], ...]:
-    """The pitch matrix in parts of 19 pitches, each without its zero rows: a third of the multiplications."""
+    """The pitch matrix in parts of 16 pitches, each without its zero rows: a quarter of the multiplications."""
     matrix = _pitch_matrix(rate_hz, size)
     groups = []
     for first in range(0, matrix.shape[1], _GROUP_PITCHES):

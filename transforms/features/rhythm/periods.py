@@ -22,6 +22,8 @@ _LAG_HZ = 250.0
 _LONGEST_SHARE = 0.55
 """Periods above this share of the excerpt have no value (0): too few of their repetitions are in it."""
 _BASS_PITCHES = 17
+_AROUND = 31
+"""Frames around one, half a second, whose mean onsets stand out from."""
 
 
 def cell(period_s: float) -> int:
@@ -49,14 +51,20 @@ def periodicity(found: Onsets) -> tuple[Float32, Float32]:
 
 def _sharpened(strength: Float32) -> Float32:
     """Each row less its mean over half a second around, not below zero, slightly smoothed, mean removed."""
-    width = 31
-    padded = np.pad(strength, ((0, 0), (width // 2 + 1, width // 2)), mode="edge")
+    reach = _AROUND // 2
+    padded = np.empty((len(strength), strength.shape[1] + _AROUND), np.float32)
+    padded[:, : reach + 1] = strength[:, :1]
+    padded[:, reach + 1 : -reach] = strength
+    padded[:, -reach:] = strength[:, -1:]
     total = np.cumsum(padded, axis=1, dtype=np.float64)
-    above = np.maximum(strength - (total[:, width:] - total[:, :-width]) / width, 0)
-    smooth = np.pad(above, ((0, 0), (1, 1)))
-    smooth = 0.25 * smooth[:, :-2] + 0.5 * smooth[:, 1:-1] + 0.25 * smooth[:, 2:]
-    centred: Float32 = (smooth - smooth.mean(1, keepdims=True)).astype(np.float32)
-    return centred
+    around = ((total[:, _AROUND:] - total[:, :-_AROUND]) / _AROUND).astype(np.float32)
+    above = np.maximum(strength - around, 0)
+    smooth = 0.5 * above
+    above *= 0.25
+    smooth[:, 1:] += above[:, :-1]
+    smooth[:, :-1] += above[:, 1:]
+    smooth -= smooth.mean(1, keepdims=True)
+    return smooth
 
 
 def _size(frames: int) -> int:
@@ -79,26 +87,26 @@ def _from_spectrum(power: Float32, frames: int, rate_hz: float) -> Float32:
     """Autocorrelation at 250 lags a second, divided by that at lag 0 and by the share of the excerpt that overlaps."""
     upsampling = round(_LAG_HZ / rate_hz)
     kept = min(int(frames * upsampling * _LONGEST_SHARE), int(_EDGES[-1]) + 1)
-    lags = _interpolated(power, _size(frames), upsampling)[:, :kept]
+    lags = _interpolated(power, _size(frames), upsampling, kept)
     values = lags / np.maximum(lags[:, :1], 1e-12)
     out = np.zeros((len(power), int(_EDGES[-1]) + 1), np.float32)
     out[:, :kept] = values / (1 - np.arange(kept) / (frames * upsampling))
     return out
 
 
-def _interpolated(power: Float32, size: int, upsampling: int) -> Float32:
-    """The first halves of what spectra of real, even signals are spectra of, at `upsampling` times their rate.
+def _interpolated(power: Float32, size: int, upsampling: int, wanted: int) -> Float32:
+    """The first values of what spectra of real, even signals are spectra of, at `upsampling` times their rate.
 
     Many short transforms, one for each place between two lags, are faster than one long one that is padded with zeros.
-    Half of the places are enough: the others are mirrored.
+    Half of the places are enough: the others are mirrored. Wanted are fewer values than half of the signal has.
     """
-    turns = _turns(size, upsampling)
+    turns, count = _turns(size, upsampling), -(-wanted // upsampling)
     parts = fft.irfft(power[:, None] * turns, n=size, axis=2)
-    out = np.empty((len(power), size // 2, upsampling), np.float32)
-    out[:, :, : len(turns)] = parts[:, :, : size // 2].transpose(0, 2, 1)
+    out = np.empty((len(power), count, upsampling), np.float32)
+    out[:, :, : len(turns)] = parts[:, :, :count].transpose(0, 2, 1)
     for place in range(len(turns), upsampling):
-        out[:, :, place] = parts[:, upsampling - place, : (size - 1) // 2 : -1]
-    return out.reshape(len(power), -1)
+        out[:, :, place] = parts[:, upsampling - place, : -count - 1 : -1]
+    return out.reshape(len(power), -1)[:, :wanted]
 
 
 @functools.lru_cache(maxsize=8)
