@@ -2,7 +2,8 @@
 
 python -m benchmarks.extraction        # prints one table
 
-All of it runs in one process of its own with one thread for linear algebra, competitors taking turns on the same files.
+All of it runs in one process of its own with one thread for linear algebra and the allocator's settings of decoding
+processes, competitors taking turns on the same files.
 Figures of one thread against another are processor time, those of the sandbox and of several children are wall time.
 """
 
@@ -29,6 +30,7 @@ from transforms.audio.containers.contents import inspect
 from transforms.audio.containers.mpeg import scan_mpeg, with_length_tag
 from transforms.audio.containers.sniff import MP3, sniff
 from transforms.audio.limits import Limits
+from transforms.extraction.child_process import ALLOCATOR
 from transforms.extraction.sandbox import Sandbox
 from transforms.features.extract import extract
 from transforms.features.logmel import mel_matrix
@@ -52,7 +54,7 @@ ROUNDS = {"30 s": 15, "4 min": 5, "10 min": 5, "60 min": 1}
 
 def rows(work: Path, root: Path) -> list[Row]:
     """All figures, measured in a process of its own."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **ALLOCATOR, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.extraction", "--json", str(work)]
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
     return [Row.from_json(json.loads(line)) for line in done.stdout.splitlines()]

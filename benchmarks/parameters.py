@@ -2,7 +2,8 @@
 
 python -m benchmarks.run --only parameters
 
-All of it is processor time of one process with one thread for linear algebra. Settings take turns, forwards and
+All of it is processor time of one process with one thread for linear algebra and the allocator's settings of decoding
+processes. Settings take turns, forwards and
 backwards; figures are medians of ratios within such pairs of rounds, so that a machine that slows down changes little.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.extraction import LIMITS, SPEC, audio_file, in_turns, processor_time, ratios
 from benchmarks.report import Row
+from transforms.extraction.child_process import ALLOCATOR
 from transforms.features import sound
 from transforms.features.extract import extract
 from transforms.features.parameters.key import measure_key
@@ -37,7 +39,7 @@ MOST_COMPUTING, MOST_MORE = 25.0, 60.0
 
 def rows(work: Path, root: Path) -> list[Row]:
     """All figures, measured in a process of its own."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **ALLOCATOR, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.parameters", str(work)]
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
     return [Row.from_json(json.loads(line)) for line in done.stdout.splitlines()]

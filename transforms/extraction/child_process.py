@@ -233,6 +233,11 @@ _PASSED_ON = ("LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "TMPDI
 """Variables without which numerics may be wrong on some processors, or libraries not found."""
 
 
+ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(64 * MIB), "MALLOC_MMAP_THRESHOLD_": str(16 * MIB)}
+"""Variables with which freed memory is kept for the next track: taking it from the system again costs a tenth of the
+features' time."""
+
+
 @functools.cache
 def warn_once(why: str) -> None:
     """Logs once in this process that children are not confined."""
@@ -254,7 +259,5 @@ def _environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "LC_ALL": "C.UTF-8",
-        # Keep freed memory for the next track: taking it from the system again costs a tenth of the features' time.
-        "MALLOC_TRIM_THRESHOLD_": str(64 * MIB),
-        "MALLOC_MMAP_THRESHOLD_": str(16 * MIB),
+        **ALLOCATOR,
     }

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from transforms.features.parameters.key_weights import BIAS, DETECTOR, WEIGHTS
 from transforms.features.parameters.keys import KEY_NAMES, camelot
 from transforms.features.parameters.pitch import FloatRows, PitchGrid, pitch_grid
-from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned
+from transforms.features.parameters.tonal_features import ROWS, tonal_rows, turned, unit_rows
 
 FEWEST_FRAMES = 4
 """Sounding frames (of 0.5 s) below which nothing is said: 2 s."""
@@ -90,8 +90,8 @@ def tonal_probability(grid: PitchGrid, rows: FloatRows, chances: FloatRows) -> f
 
 def detector_values(grid: PitchGrid, rows: FloatRows, chances: FloatRows) -> FloatRows:
     """What tells tonal music from other sound, float64 [6]: see the comments."""
-    unit = grid.notes / np.maximum(np.linalg.norm(grid.notes, axis=1, keepdims=True), 1e-9)
-    lasting = np.einsum("ij,ij->i", unit[1:], unit[:-1])[grid.follows[1:]]
+    unit = unit_rows(grid.notes)
+    lasting = np.vecdot(unit[1:], unit[:-1])[grid.follows[1:]]
     return np.array(
         [
             grid.tuned_share,  # Partials agree on one tuning.
@@ -106,7 +106,7 @@ def detector_values(grid: PitchGrid, rows: FloatRows, chances: FloatRows) -> Flo
 
 def _is_static(grid: PitchGrid, rows: FloatRows) -> bool:
     """Whether the sound is one drone or one chord, from which a key cannot be told."""
-    unit = grid.notes / np.maximum(np.linalg.norm(grid.notes, axis=1, keepdims=True), 1e-9)
+    unit = unit_rows(grid.notes)
     mean = unit.mean(axis=0)
     constant = float((unit @ mean).mean() / max(np.linalg.norm(mean), 1e-9))
     return constant > MOST_CONSTANT or int((rows[4] >= 0.1 * rows[4].max()).sum()) < FEWEST_PITCHES

@@ -102,7 +102,7 @@ def channel_levels(samples: npt.NDArray[np.float32], rate_hz: int) -> ChannelLev
             sums.append(found)
             low[hops] = (signal.reshape(-1, factor) @ _mean(factor, signal.dtype)).reshape(-1, hop // factor)
             middle = (hop - frame) // 2
-            np.multiply(signal[:, middle : middle + frame], _hann(frame), out=frames[hops])
+            np.multiply(signal[:, middle : middle + frame], hann(frame), out=frames[hops])
         if len(samples) > whole * hop:
             sums.append(_sums(samples[whole * hop :], 1)[0])
     squares, products, highest = zip(*sums, strict=True) if sums else ((np.zeros(0),), (), (np.zeros(0, np.float32),))
@@ -145,7 +145,8 @@ def _mean(count: int, kind: np.dtype[np.inexact]) -> npt.NDArray[np.inexact]:
 
 
 @functools.lru_cache(maxsize=8)
-def _hann(size: int) -> npt.NDArray[np.float32]:
+def hann(size: int) -> npt.NDArray[np.float32]:
+    """A periodic Hann window, float32 [size]."""
     return np.hanning(size + 1)[:size].astype(np.float32)
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
@@ -17,8 +18,9 @@ GATE_STEPS = 100
 histogram of levels (ffmpeg's). A block that lies less than a hundredth under a gate may then count."""
 BLOCK_HOPS, SHORT_TERM_HOPS = 4, 30
 """Hops of 0.1 s in a gating block (0.4 s, 75 % overlap) and in a short-term window (3 s)."""
-TRANSFORM_HOPS = 8
-"""Hops that one transform filters: 0.8 s after 0.1 s of history."""
+TRANSFORM_HOPS, TRANSFORMS = 3, 4
+"""Hops that one transform filters, 0.3 s after 0.1 s of history, and transforms at a time: four take little longer than
+one."""
 LOWEST_RATE_HZ = 4_000
 """Below, the shelf of the K-weighting lies too near half the rate to be realised."""
 
@@ -54,10 +56,10 @@ class LoudnessMeter:
         if rate_hz < LOWEST_RATE_HZ or channels < 1:
             raise ValueError(f"rate_hz={rate_hz}, channels={channels}: at least 4000 Hz and one channel are needed")
         self._hop = rate_hz // 10
-        self._block = TRANSFORM_HOPS * self._hop
+        self._block = TRANSFORMS * TRANSFORM_HOPS * self._hop
         self._rate = rate_hz
         self._weights = k_weighting.channel_weights(channels)
-        self._gain = _transformed_response(rate_hz, self._block + self._hop)
+        self._gain = _transformed_response(rate_hz, (TRANSFORM_HOPS + 1) * self._hop)
         self._pending = np.zeros((self._hop, channels), np.float32)
         self._energies: list[npt.NDArray[np.float64]] = []
         self._peaks = PeakMeter(channels)
@@ -86,23 +88,27 @@ class LoudnessMeter:
         )
 
     def _filtered_energies(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Weighted mean squares of the hops after the first, float64 [TRANSFORM_HOPS]."""
-        total = np.zeros(TRANSFORM_HOPS)
+        """Weighted mean squares of the hops after the first, float64 [TRANSFORMS * TRANSFORM_HOPS]."""
+        total = np.zeros((TRANSFORMS, TRANSFORM_HOPS))
         for first in range(0, block.shape[1], 2):
-            pair = block[:, first : first + 2]
-            if pair.shape[1] == 2:
-                filtered: npt.NDArray[np.complexfloating] = np.fft.ifft(
-                    np.fft.fft(pair[:, 0] + 1j * pair[:, 1]) * self._gain
-                )
-            else:
-                half = len(self._gain) // 2 + 1
-                filtered = np.fft.irfft(np.fft.rfft(pair[:, 0]) * self._gain[:half], len(block)) + 0j
-            hops = filtered[self._hop :].reshape(TRANSFORM_HOPS, self._hop)
-            weights = self._weights[first : first + 2]
-            total += weights[0] * np.mean(np.square(hops.real), axis=1, dtype=np.float64)
-            if len(weights) == 2:
-                total += weights[1] * np.mean(np.square(hops.imag), axis=1, dtype=np.float64)
-        return total
+            pair = np.ascontiguousarray(block[:, first : first + 2])
+            signal = pair.view(np.complex64 if pair.shape[1] == 2 else np.float32)[:, 0]
+            hops = self._filtered(signal).reshape(TRANSFORMS, TRANSFORM_HOPS, self._hop)
+            for channel, weight in zip((hops.real, hops.imag), self._weights[first : first + 2], strict=False):
+                total += weight / self._hop * np.vecdot(channel, channel)
+        return total.ravel()
+
+    def _filtered(self, signal: npt.NDArray[np.inexact]) -> npt.NDArray[np.inexact]:
+        """The K-weighted signal without its first hop: one channel, or two as a complex number."""
+        size = len(self._gain)
+        frames = np.lib.stride_tricks.sliding_window_view(signal, size)[:: TRANSFORM_HOPS * self._hop]
+        if np.iscomplexobj(signal):
+            spectra = fft.fft(frames)
+            spectra *= self._gain
+            filtered = fft.ifft(spectra, overwrite_x=True)
+        else:
+            filtered = fft.irfft(fft.rfft(frames) * self._gain[: size // 2 + 1], size)
+        return np.ascontiguousarray(filtered[:, self._hop :])
 
 
 def measure_loudness(samples: npt.NDArray[np.float32], rate_hz: int) -> Loudness:
@@ -131,7 +137,8 @@ def range_lu(energies: npt.NDArray[np.float64]) -> float | None:
     if not loud.any():
         return None
     gate = max(ABSOLUTE_GATE_LUFS, float(_lufs(np.mean(windows[loud]))) + RANGE_GATE_LU)
-    low, high = np.quantile(levels[_passes(levels, gate)], (0.10, 0.95))
+    passed = np.sort(levels[_passes(levels, gate)])
+    low, high = np.interp((0.10 * (len(passed) - 1), 0.95 * (len(passed) - 1)), np.arange(len(passed)), passed)
     return round(float(high - low), 2)
 
 
@@ -153,4 +160,4 @@ def _moving_mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.f
 @functools.cache
 def _transformed_response(rate_hz: int, size: int) -> npt.NDArray[np.complex64]:
     taps = k_weighting.impulse_response(rate_hz, rate_hz // 10)
-    return np.fft.fft(taps, size).astype(np.complex64)
+    return np.asarray(fft.fft(taps, size), np.complex64)

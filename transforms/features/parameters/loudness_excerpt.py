@@ -9,7 +9,7 @@ from scipy import fft
 
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
-from transforms.features.parameters.levels import ChannelLevels, channel_levels
+from transforms.features.parameters.levels import ChannelLevels, channel_levels, hann
 from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, integrated_lufs, range_lu
 from transforms.features.parameters.true_peak import REACH, interpolated_peak, to_dbtp
 
@@ -17,8 +17,6 @@ TOLERANCE_LU = 0.25
 """The estimate differs from the exact meter by less on 69 of 70 pieces of music; see docs/quality.md."""
 _FRAMES_AT_ONCE = 100
 """Frames transformed at a time, so that they stay in the processor's cache."""
-_HOPS_FILTERED = 6
-"""Hops that one transform filters."""
 PEAK_HOPS = 8
 """Hops with the highest samples, in which values between samples are looked at."""
 
@@ -93,21 +91,20 @@ def _frame_tables(rate_hz: int, size: int) -> tuple[npt.NDArray[np.float32], npt
 def _removed_power(low: npt.NDArray[np.complex64], rate_hz: int) -> npt.NDArray[np.float64]:
     """Power that the high-pass removes from each hop of a slow signal, float64 [hops].
 
-    Some hops at a time are filtered together with the hop before them and the hop after them (overlap and save), in
-    which the filter's response has ended.
+    The share that it removes comes from the spectrum of a frame of two hops with the hop in its middle.
     """
     hops, size = low.shape
-    groups = -(-hops // _HOPS_FILTERED)
-    signal = np.zeros((_HOPS_FILTERED * groups + 2) * size, np.complex64)
-    signal[size : size + low.size] = low.ravel()
-    length = (_HOPS_FILTERED + 2) * size
-    windows = np.lib.stride_tricks.sliding_window_view(signal, length)[:: _HOPS_FILTERED * size]
-    spectra = fft.fft(windows)
-    spectra *= _pass_gain(rate_hz, size, length)
-    passed = np.ascontiguousarray(fft.ifft(spectra, overwrite_x=True)[:, size:-size]).reshape(-1, size)[:hops]
-    before, after = (part.view(np.float32) for part in (low, passed))
-    lost = _passed_gain(rate_hz) * np.vecdot(before, before) - np.vecdot(after, after)
-    return np.asarray(lost / size, np.float64)
+    signal = np.zeros((hops + 1) * size, np.complex64)
+    signal[size // 2 : size // 2 + low.size] = low.ravel()
+    halves, frames = signal.reshape(-1, size), np.empty((hops, 2 * size), np.complex64)
+    np.multiply(halves[:-1], hann(2 * size)[:size], out=frames[:, :size])
+    np.multiply(halves[1:], hann(2 * size)[size:], out=frames[:, size:])
+    parts = fft.fft(frames, overwrite_x=True).view(np.float32)
+    totals = np.vecdot(parts, parts)
+    np.multiply(parts, parts, out=parts)
+    removed = (parts @ _removed_gain(rate_hz, size)) / np.maximum(totals, 1e-20)
+    slow = low.view(np.float32)
+    return np.asarray(removed * np.vecdot(slow, slow) / size, np.float64)
 
 
 @functools.cache
@@ -117,10 +114,11 @@ def _passed_gain(rate_hz: int) -> float:
 
 
 @functools.lru_cache(maxsize=4)
-def _pass_gain(rate_hz: int, size: int, length: int) -> npt.NDArray[np.complex64]:
-    """Gain of the high-pass in a spectrum of `length` values of which a hop has `size`, complex64 [length]."""
-    cycles = np.fft.fftfreq(length) * size / (rate_hz // 10)
-    return k_weighting.stage_response(k_weighting.biquads(rate_hz)[1], cycles).astype(np.complex64)
+def _removed_gain(rate_hz: int, size: int) -> npt.NDArray[np.float32]:
+    """What the high-pass removes of each real number of a spectrum of two hops of `size` values: float32 [4 size]."""
+    cycles = np.fft.fftfreq(2 * size) * size / (rate_hz // 10)
+    passed = np.abs(k_weighting.stage_response(k_weighting.biquads(rate_hz)[1], cycles)) ** 2
+    return np.repeat(_passed_gain(rate_hz) - passed, 2).astype(np.float32)
 
 
 def _peak(samples: npt.NDArray[np.float32], highest: npt.NDArray[np.float32], hop: int) -> float | None:

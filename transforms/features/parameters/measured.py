@@ -77,16 +77,16 @@ def measure_parameters(sound: Sound, spec: ParametersSpec) -> Measurement:
     nothing = ExcerptLoudness(loudness=Loudness(), brightness_hz=None)
     excerpt = part("loudness", lambda: _loudness(sound, levels, spec), nothing)
     loudness = excerpt.loudness if sound.whole is None else sound.whole
-    told = any(value is not None for value in dataclasses.astuple(loudness))
+    told = any(value is not None for value in vars(loudness).values())
     found = Parameters(
-        **dataclasses.asdict(rhythm),
-        **dataclasses.asdict(tonality),
-        **dataclasses.asdict(loudness),
+        **vars(rhythm),
+        **vars(tonality),
+        **vars(loudness),
         loudness_of=None if not told else "excerpt" if sound.whole is None else "full",
-        **dataclasses.asdict(silence),
+        **vars(silence),
         energy=energy(loudness.loudness_lufs, excerpt.brightness_hz, rhythm.onset_rate_hz),
         clipped_ratio=clipped,
-        **dataclasses.asdict(stereo),
+        **vars(stereo),
     )
     return Measurement(parameters=found, failures=failures)
 

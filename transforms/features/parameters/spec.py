@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 from transforms.features.rhythm.beat_input import BeatSpec
 
-PARAMETERS_VERSION = 3
+PARAMETERS_VERSION = 4
 """Increased if measured values change beyond the tolerances of their tests."""
 
 Measures = Literal["default", "full"]

@@ -27,7 +27,7 @@ def tonal_rows(grid: PitchGrid) -> FloatRows:
     weights = grid.levels**LEVEL_POWER
     chords = 3 * (likely * weights[:, None]).sum(axis=0) / weights.sum()
     return np.concatenate(
-        [_unit(registers), _unit(registers.sum(axis=0)[None]), chords.reshape(2, 12), _arrivals(likely, grid)]
+        [unit_rows(registers), unit_rows(registers.sum(axis=0)[None]), chords.reshape(2, 12), _arrivals(likely, grid)]
     )
 
 
@@ -36,24 +36,23 @@ def turned(rows: FloatRows) -> FloatRows:
     return np.moveaxis(rows[..., _TURNS], -2, -3).reshape(*rows.shape[:-2], 12, -1)
 
 
-def _unit(rows: FloatRows) -> FloatRows:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9), np.float64)
+def unit_rows(rows: FloatRows) -> FloatRows:
+    """Rows [..., n] divided by their lengths."""
+    return np.asarray(rows / np.maximum(np.sqrt(np.vecdot(rows, rows)), 1e-9)[..., None], np.float64)
 
 
 def _chords(chroma: FloatRows) -> FloatRows:
     """Softmax over the 12 major and 12 minor triads in each frame, float64 [frames, 24]."""
-    joined = _unit(chroma) @ _TRIADS
+    joined = unit_rows(chroma) @ _TRIADS
     likely = np.exp(CHORD_SHARPNESS * (joined - joined.max(axis=1, keepdims=True)))
     return np.asarray(likely / likely.sum(axis=1, keepdims=True), np.float64)
 
 
 def _arrivals(likely: FloatRows, grid: PitchGrid) -> FloatRows:
     """How often a chord is reached from the root a fifth above it within two frames, float64 [2, 12]."""
-    dominant = np.roll(likely[:, :12] + likely[:, 12:], -7, axis=1)
-    total = np.zeros((2, 12))
+    dominant = np.roll(likely[:, :12] + likely[:, 12:], -7, axis=1)[:, None]
+    chords = likely.reshape(-1, 2, 12)
     one = grid.follows[1:]
     two = one[1:] & one[:-1]
-    for mode in range(2):
-        chord = likely[:, 12 * mode : 12 * mode + 12]
-        total[mode] = (dominant[:-1] * chord[1:])[one].sum(axis=0) + (dominant[:-2] * chord[2:])[two].sum(axis=0)
-    return 3 * total / len(likely)
+    total = (dominant[:-1] * chords[1:])[one].sum(axis=0) + (dominant[:-2] * chords[2:])[two].sum(axis=0)
+    return np.asarray(3 * total / len(likely), np.float64)

@@ -1,6 +1,7 @@
 """Tempo, metre, onset rate and danceability of one contiguous excerpt of a track."""
 
 import dataclasses
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ LONGEST_S = 60.0
 QUIETEST = 1e-5
 """Greatest sample (full scale is 1) below which an excerpt is silence."""
 _LOUDEST = 1e12
-"""Sum of squares below which nothing overflows later."""
+"""`Onsets.power` below which nothing overflows later."""
 _FEWEST_ONSETS = 5
 _LOWEST_HEIGHT = 8.0
 """Sustained sounds, whose partials beat, stay below this `Onsets.height` (at most 7.7 of those made for the fit); the
@@ -67,10 +68,17 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     Silence, less than 4 s, and sound without a pulse (noise, drones, speech) have no tempo. Samples that are not finite
     count as zero.
     """
-    samples, total = _usable(samples, rate_hz)
-    if len(samples) < LEAST_S * rate_hz or _is_silent(samples, total):
+    extra = max(0, len(samples) - int(LONGEST_S * rate_hz)) // 2
+    samples = samples[extra : len(samples) - extra].astype(np.float32, copy=False)
+    if len(samples) < LEAST_S * rate_hz:
         return Rhythm()
-    found = onsets(samples, rate_hz)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = onsets(samples, rate_hz)
+    if not found.power < _LOUDEST:
+        samples = _tamed(samples)
+        found = onsets(samples, rate_hz)
+    if found.power < 2 * QUIETEST**2 and np.abs(samples).max() < QUIETEST:
+        return Rhythm()
     count = onset_count(found)
     rate = round(count / (len(samples) / rate_hz), 3)
     if count < _FEWEST_ONSETS:
@@ -84,26 +92,10 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     return _told(told, periods, float(pulse), rate)
 
 
-def _usable(samples: Float32, rate_hz: int) -> tuple[Float32, float]:
-    """The middle `LONGEST_S`, finite, and scaled if it is so loud that something would overflow later; and the sum of
-    its squares.
-    """
-    extra = max(0, len(samples) - int(LONGEST_S * rate_hz)) // 2
-    part = samples[extra : len(samples) - extra].astype(np.float32, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(np.dot(part, part))
-    if total < _LOUDEST:
-        return part, total
-    part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
-    part = part / np.float32(max(1.0, float(np.abs(part).max(initial=0.0))))
-    return part, float(np.dot(part, part))
-
-
-def _is_silent(samples: Float32, total: float) -> bool:
-    """Whether all samples are below `QUIETEST`. Most are not even on average, which the sum of their squares tells."""
-    if total >= QUIETEST**2 * len(samples):
-        return False
-    return float(np.abs(samples).max(initial=0.0)) < QUIETEST
+def _tamed(samples: Float32) -> Float32:
+    """The samples, finite, and scaled if they are so loud that something would overflow later."""
+    samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return samples / np.float32(max(1.0, float(np.abs(samples).max(initial=0.0))))
 
 
 def _told(told: tempo.Tempo, periods: Float32, pulse: float, rate: float) -> Rhythm:
@@ -145,7 +137,7 @@ def pulse_inputs(found: Onsets, periods: Float32, bpm: float) -> npt.NDArray[np.
     """
     strength = found.strength[-1]
     contrast = quantile(strength, 0.95) / max(float(strength.mean()), 1e-9)
-    beats = [cell(60 / bpm * multiple) for multiple in (1, 2, 4)]
+    beats = _beat_cells(periods, bpm)
     span = slice(cell(0.25), cell(1.5))
     return np.array(
         [
@@ -155,8 +147,8 @@ def pulse_inputs(found: Onsets, periods: Float32, bpm: float) -> npt.NDArray[np.
             min(contrast, 10.0),
             periods[_ALL, span].max(),
             periods[: _ALL + 1, span].max(),
-            np.mean([periods[_ALL, at] for at in beats if at < periods.shape[1]]),
-            np.mean([periods[_ALL + 1, at] for at in beats if at < periods.shape[1]]),
+            periods[_ALL, beats].mean(),
+            periods[_ALL + 1, beats].mean(),
         ],
         np.float64,
     )
@@ -164,7 +156,13 @@ def pulse_inputs(found: Onsets, periods: Float32, bpm: float) -> npt.NDArray[np.
 
 def danceability(periods: Float32, bpm: float) -> float:
     """See `Rhythm.danceability`."""
-    beats = [cell(60 / bpm * multiple) for multiple in (1, 2, 4)]
-    regular = np.mean([0.5 * periods[_ALL, at] + 0.5 * periods[_LOW, at] for at in beats if at < periods.shape[1]])
-    factor = float(np.exp2(-(np.log2(bpm / 120) ** 2)))
-    return min(1.0, max(0.0, float(regular))) * factor
+    beats = _beat_cells(periods, bpm)
+    regular = float(periods[_ALL, beats].mean() + periods[_LOW, beats].mean()) / 2
+    factor = math.exp2(-(math.log2(bpm / 120) ** 2))
+    return min(1.0, max(0.0, regular)) * factor
+
+
+def _beat_cells(periods: Float32, bpm: float) -> list[int]:
+    """The cells of 1, 2 and 4 beats, as far as there are such periods."""
+    cells = [cell(60 / bpm * multiple) for multiple in (1, 2, 4)]
+    return [at for at in cells if at < periods.shape[1]]

@@ -34,22 +34,33 @@ class Onsets:
       pitches: float32 [pitches, frames / 4]: logarithmic power of semitones from A1 (MIDI 33) to F#6 (MIDI 90).
       depth: mean over frames of the sum of all bands' flux, in nepers of power: how much happens at all.
       height: the flux, in the same unit, that one frame of a hundred exceeds: how clear the clearest onsets are.
+      power: mean of all bands' power, scaled so that it is at most the highest square of a sample. It is not finite if
+        a sample is not, or if it is far too loud.
     """
 
     strength: Float32
     pitches: Float32
     depth: float
     height: float
+    power: float
 
 
 def onsets(samples: Float32, rate_hz: int) -> Onsets:
     """Float32 mono [n] at `rate_hz` (8 to 48 kHz) -> `Onsets`. Needs at least two windows of 32 ms."""
     hop = round(rate_hz * HOP_S)
-    log = _logarithm(_power_in_bands(samples, rate_hz, hop))
+    samples = samples[: len(samples) // hop * hop]
+    bands = _power_in_bands(samples, rate_hz, hop)
+    log = _logarithm(bands)
     flux = np.maximum(log[1:] - log[:-1], 0)
     strength = np.matmul(_groups(rate_hz, hop), flux.T)
     height = quantile(strength[-1], 0.99)
-    return Onsets(strength, _pitch_content(samples, rate_hz, hop), float(strength[-1].mean()), height)
+    return Onsets(
+        strength=strength,
+        pitches=_pitch_content(samples, rate_hz, hop),
+        depth=float(strength[-1].mean()),
+        height=height,
+        power=float(bands.sum()) / (len(bands) * hop**2),
+    )
 
 
 def quantile(values: Float32, share: float) -> float:

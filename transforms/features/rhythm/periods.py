@@ -5,6 +5,7 @@ tempo alike (the scale transform of Holzapfel and Stylianou, "Scale transform in
 """
 
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ _AROUND = 31
 
 def cell(period_s: float) -> int:
     """The cell of a period."""
-    return round(CELLS_AN_OCTAVE * float(np.log2(period_s / SHORTEST_S)))
+    return round(CELLS_AN_OCTAVE * math.log2(period_s / SHORTEST_S))
 
 
 PERIODS_S = SHORTEST_S * 2 ** (np.arange(CELLS) / CELLS_AN_OCTAVE)
@@ -64,7 +65,7 @@ def _sharpened(strength: Float32) -> Float32:
     smooth[:, 1:] += above[:, :-1]
     smooth[:, :-1] += above[:, 1:]
     smooth -= smooth.mean(1, keepdims=True)
-    return smooth
+    return np.asarray(smooth, np.float32)
 
 
 def _size(frames: int) -> int:

