@@ -3,8 +3,8 @@
 python -m benchmarks.run --only parameters
 
 All of it is processor time of one process with one thread for linear algebra and the allocator's settings of decoding
-processes. Settings take turns, forwards and
-backwards; figures are medians of ratios within such pairs of rounds, so that a machine that slows down changes little.
+processes. Settings take turns, forwards and backwards; figures are medians of ratios within such pairs of rounds, so
+that a machine that slows down changes little.
 """
 
 import dataclasses

@@ -7,8 +7,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from tests.support.world import SHARED
+from transforms.features.parameters import k_weighting, true_peak
 from transforms.features.parameters.levels import channel_levels
 from transforms.features.parameters.loudness import (
     Loudness,
@@ -18,6 +20,7 @@ from transforms.features.parameters.loudness import (
     range_lu,
 )
 from transforms.features.parameters.loudness_excerpt import TOLERANCE_LU, _removed_power, estimate_loudness
+from transforms.features.parameters.true_peak import interpolated_peak
 
 pytestmark = pytest.mark.long
 
@@ -148,6 +151,47 @@ def test_where_a_recording_is_cut_is_no_peak() -> None:
         for part in (wave, wave[: rate // 2 + 123], wave[:40]):
             sample_peak = 20 * np.log10(np.abs(part).max())
             assert measure_loudness(part, rate).true_peak_dbtp == pytest.approx(sample_peak, abs=0.03)
+
+
+def between(row: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Highest absolute value in each gap after a sample, by the interpolator itself."""
+    windows = np.stack([row[place : place + 2 * true_peak.REACH] for place in places])
+    return np.abs(windows @ true_peak._interpolator()).max(axis=1)
+
+
+@pytest.mark.parametrize("at_maxima", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_gaps_beside_high_samples_are_interpolated_and_no_others(seed: int, at_maxima: bool) -> None:
+    rows = np.random.default_rng(seed).laplace(0, 0.1, (3, 2_000)).astype(np.float32)
+    rows[seed % 3, [15, 16, -17, -16]] = 0.5, 0.5, -0.6, 0.6  # the first and the last samples that are looked at
+    peak = float(np.abs(rows).max())
+    heights = np.abs(rows[:, true_peak.REACH - 1 : -true_peak.REACH + 1])
+    share = true_peak.NEAR_PEAK_AT_MAXIMA if at_maxima else true_peak.NEAR_PEAK
+    high = heights >= share * peak
+    if at_maxima:
+        around = np.pad(heights, ((0, 0), (1, 1)))
+        high &= (heights >= around[:, :-2]) & (heights >= around[:, 2:])
+    highest = max(
+        between(row, np.flatnonzero(near[:-1] | near[1:])).max() for row, near in zip(rows, high, strict=True) if near.any()
+    )
+    assert interpolated_peak(rows, peak, at_maxima=at_maxima) == pytest.approx(max(peak, highest), rel=1e-6)
+    assert interpolated_peak(rows, 10.0, at_maxima=at_maxima) == 10.0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_017])
+def test_hops_have_the_energies_of_the_two_filters(channels: int, rate: int) -> None:
+    samples = np.random.default_rng(rate).normal(0, 0.1, (4 * rate, channels)).astype(np.float32)
+    meter = LoudnessMeter(rate, channels)
+    meter.add(samples)
+    meter.result()
+    filtered = samples.astype(np.float64)
+    for numerator, denominator in k_weighting.biquads(rate):
+        filtered = signal.lfilter(numerator, denominator, filtered, axis=0)
+    hop = rate // 10
+    hops = filtered[: len(filtered) // hop * hop].reshape(-1, hop, channels)
+    wanted = (hops**2).mean(axis=1) @ k_weighting.channel_weights(channels)
+    np.testing.assert_allclose(np.concatenate(meter._energies), wanted, rtol=1e-5)
 
 
 def test_a_constant_offset_is_not_heard() -> None:

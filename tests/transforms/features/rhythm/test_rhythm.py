@@ -241,6 +241,31 @@ def test_loud_and_quiet_samples_are_told_apart_from_silence():
     assert measure_rhythm(one / np.float32(4), RATE_HZ) == Rhythm()
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 48_000])
+@pytest.mark.parametrize("level", [1e-5, 0.1, 1.0])
+def test_power_is_at_most_the_highest_square(rate_hz, level):
+    noise = np.random.default_rng(rate_hz).choice([-level, level], 6 * rate_hz).astype(np.float32)
+    for samples in (noise, np.full(6 * rate_hz, level, np.float32), np.float32(level) * pattern(120, ROCK)):
+        assert 0 <= onsets.onsets(samples, rate_hz).power <= 1.001 * np.square(samples).max()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, 1e20])
+@pytest.mark.parametrize("where", [0, 99_999, -1])
+def test_odd_samples_count_as_silence_or_are_scaled(bad, where):
+    samples = pattern(120, ROCK)[: 20 * RATE_HZ + 100]
+    odd = samples.copy()
+    odd[where] = bad
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = measure_rhythm(odd, RATE_HZ)
+    if where == -1:  # the rest of a frame: it is not looked at
+        assert found == measure_rhythm(samples, RATE_HZ)
+    elif not np.isfinite(bad):
+        samples = samples.copy()
+        samples[where] = 0
+        assert found.tempo_bpm == pytest.approx(measure_rhythm(samples, RATE_HZ).tempo_bpm, rel=0.01)
+
+
 @pytest.mark.parametrize(("size", "upsampling"), [(4096, 4), (1024, 16), (960, 4), (640, 16)])
 def test_lags_in_between_are_those_of_one_long_transform(size, upsampling):
     signals = np.random.default_rng(size).normal(0, 1, (3, size // 2)).astype(np.float32)
