@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.features.parameters.cleaning import FULL_SCALE_LIMIT, finite
+from transforms.features.windows import hann
 
 SILENT = 1e-3
 """-60 dB of full scale: a block is silent if its root mean square is lower, an edge if every sample is."""
@@ -142,12 +143,6 @@ def _row_powers(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 @functools.lru_cache(maxsize=8)
 def _mean(count: int, kind: np.dtype[np.inexact]) -> npt.NDArray[np.inexact]:
     return np.full(count, 1 / count, kind)
-
-
-@functools.lru_cache(maxsize=8)
-def hann(size: int) -> npt.NDArray[np.float32]:
-    """A periodic Hann window, float32 [size]."""
-    return np.hanning(size + 1)[:size].astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)

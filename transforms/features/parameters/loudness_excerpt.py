@@ -9,9 +9,10 @@ from scipy import fft
 
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
-from transforms.features.parameters.levels import ChannelLevels, channel_levels, hann
+from transforms.features.parameters.levels import ChannelLevels, channel_levels
 from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, integrated_lufs, range_lu
 from transforms.features.parameters.true_peak import REACH, interpolated_peak, to_dbtp
+from transforms.features.windows import hann
 
 TOLERANCE_LU = 0.25
 """The estimate differs from the exact meter by less on 69 of 70 pieces of music; see docs/quality.md."""

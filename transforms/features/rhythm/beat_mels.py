@@ -12,7 +12,7 @@ from transforms.audio.samples import Float32
 from transforms.features.parameters.cleaning import finite
 from transforms.features.rhythm.beat_input import BeatInput
 from transforms.features.rhythm.measuring import LEAST_S, QUIETEST
-from transforms.features.rhythm.onsets import hann
+from transforms.features.windows import hann
 
 _BLOCK_FRAMES = 64
 

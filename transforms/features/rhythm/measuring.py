@@ -77,7 +77,7 @@ def measure_rhythm(samples: Float32, rate_hz: int) -> Rhythm:
     if not found.power < _LOUDEST:
         samples = _tamed(samples)
         found = onsets(samples, rate_hz)
-    if found.power < 2 * QUIETEST**2 and np.abs(samples).max() < QUIETEST:
+    if found.power < 2 * QUIETEST**2 and np.abs(_tamed(samples)).max() < QUIETEST:
         return Rhythm()
     count = onset_count(found)
     rate = round(count / (len(samples) / rate_hz), 3)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import fft
 
 from transforms.audio.samples import Float32
+from transforms.features.windows import hann
 
 HOP_S = 0.016
 """Seconds between frames of onset strength: 62.5 frames a second."""
@@ -102,12 +103,6 @@ def _power(rows: Float32, bins: int) -> Float32:
     parts = fft.rfft(rows, axis=1)[:, :bins].view(np.float32)
     np.multiply(parts, parts, out=parts)
     return np.asarray(parts[:, 0::2] + parts[:, 1::2], np.float32)
-
-
-@functools.lru_cache(maxsize=8)
-def hann(size: int) -> Float32:
-    """A periodic Hann window, float32 [size]."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
 def _band_edges(rate_hz: int) -> np.ndarray:

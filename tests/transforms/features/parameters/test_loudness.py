@@ -172,7 +172,9 @@ def test_gaps_beside_high_samples_are_interpolated_and_no_others(seed: int, at_m
         around = np.pad(heights, ((0, 0), (1, 1)))
         high &= (heights >= around[:, :-2]) & (heights >= around[:, 2:])
     highest = max(
-        between(row, np.flatnonzero(near[:-1] | near[1:])).max() for row, near in zip(rows, high, strict=True) if near.any()
+        between(row, np.flatnonzero(near[:-1] | near[1:])).max()
+        for row, near in zip(rows, high, strict=True)
+        if near.any()
     )
     assert interpolated_peak(rows, peak, at_maxima=at_maxima) == pytest.approx(max(peak, highest), rel=1e-6)
     assert interpolated_peak(rows, 10.0, at_maxima=at_maxima) == 10.0

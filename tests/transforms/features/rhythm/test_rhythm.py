@@ -252,12 +252,17 @@ def test_power_is_at_most_the_highest_square(rate_hz, level):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, 1e20])
 @pytest.mark.parametrize("where", [0, 99_999, -1])
 def test_odd_samples_count_as_silence_or_are_scaled(bad, where):
-    samples = pattern(120, ROCK)[: 20 * RATE_HZ + 100]
+    hop = round(onsets.HOP_S * RATE_HZ)
+    samples = pattern(120, ROCK)[: 600 * hop + 100]
     odd = samples.copy()
     odd[where] = bad
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = measure_rhythm(odd, RATE_HZ)
+        silent = np.zeros_like(samples)
+        silent[where] = bad
+        quiet = measure_rhythm(silent, RATE_HZ)
+    assert quiet == Rhythm() if not np.isfinite(bad) else quiet.tempo_bpm is None
     if where == -1:  # the rest of a frame: it is not looked at
         assert found == measure_rhythm(samples, RATE_HZ)
     elif not np.isfinite(bad):
