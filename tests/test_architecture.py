@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "transforms.maintenance": (
         f"discovery verification publishing iceberg aggregates table tagging extraction audio {GROUND}"
     ),
-    "transforms.discovery": f"catalog taxonomy table {GROUND}",
+    "transforms.discovery": f"catalog features taxonomy table {GROUND}",
     "transforms.embedded_tags": "audio",
     "transforms.comparison": f"features table {GROUND}",
     "transforms": PURE,

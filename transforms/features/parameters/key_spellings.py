@@ -5,10 +5,17 @@ import re
 from transforms.features.parameters.keys import KEY_NAMES, camelot, key_name
 
 _TONICS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11, "h": 11}
-_SHIFTS = {"": 0, "b": -1, "♭": -1, "flat": -1, "es": -1, "s": -1, "#": 1, "♯": 1, "sharp": 1, "is": 1}
-_MINOR = {"m", "min", "minor", "moll", "aeolian", "mi"}
-_MAJOR = {"", "maj", "major", "dur", "ionian", "ma"}
-_NAMED = re.compile(r"([a-h])[ -]?(♭|♯|#|b|flat|sharp|es|is|s)?[ :_-]*([a-z]*)")
+_SUNG_TONICS = {"do": 0, "ut": 0, "re": 2, "ré": 2, "mi": 4, "fa": 5, "sol": 7, "la": 9, "si": 11}
+_FLATS = ("b", "♭", "flat", "es", "s", "bemol", "bémol", "bemolle")
+_SHARPS = ("#", "♯", "sharp", "is", "diese", "dièse", "diesis", "sostenido")
+_SHIFTS = {"": 0, **dict.fromkeys(_FLATS, -1), **dict.fromkeys(_SHARPS, 1)}
+_GERMAN = ("dur", "moll")
+_MINOR = {"m", "min", "minor", "moll", "aeolian", "mi", "mineur", "minore", "menor"}
+_MAJOR = {"", "maj", "major", "dur", "ionian", "ma", "majeur", "maggiore", "mayor", "maior"}
+_NAMED = re.compile(r"([a-h])[ -]?(♭|♯|#|b|flat|sharp|es|is|(?<=[ae])s)?[ :_-]*([a-z]*)")
+_SUNG = re.compile(
+    r"(do|ut|r[eé]|mi|fa|sol|la|si)[ -]?(♭|♯|#|b[eé]mol|bemolle|b|di[eè]se|diesis|sostenido)?[ :_-]*([a-z]*)"
+)
 _WHEEL = re.compile(r"0?([1-9]|1[0-2])([abmd])")
 _BETWEEN = re.compile(r"\s*[/|,;()]\s*|\s+-\s+")
 _BY_CAMELOT = {camelot(key): key for key in KEY_NAMES}
@@ -18,12 +25,15 @@ def parse_key(text: str) -> str | None:
     """The key that a text means, as one of `KEY_NAMES`; None if it means none.
 
     Understood are `Am`, `A minor`, `A moll`, `Amin`, `A♭`, `Ab major`, `F sharp minor`, German names with `is` and
-    `es`, the Camelot wheel (`8A`, `08B`) and Open Key (`1m`, `1d`). A capital without a mode is major, a small letter
-    alone is minor. `B` is the note below C, as in English. Several spellings of one key may follow each other, as in
-    `8A - Am` or `F#/Gb minor`; of different keys, none is meant.
+    `es`, French, Italian and Spanish names (`La mineur`, `Si bemolle maggiore`), the Camelot wheel (`8A`, `08B`) and
+    Open Key (`1m`, `1d`). A capital without a mode is major, a small letter alone is minor. `B` is the note below C, as
+    in English, and with `dur` and `moll` the one below H, as in German. Several spellings of one key may follow each
+    other, as in `8A - Am` or `F#/Gb minor`; of different keys, none is meant.
 
     >>> [parse_key(text) for text in ("8A", "1m", "Abm", "F♯", "e", "8A - Am", "o")]
     ['A minor', 'A minor', 'G# minor', 'F# major', 'E minor', 'A minor', None]
+    >>> [parse_key(text) for text in ("B major", "B-Dur", "h-moll", "Sol dièse mineur")]
+    ['B major', 'Bb major', 'B minor', 'G# minor']
     """
     parts = [part for part in _BETWEEN.split(text) if part]
     if len(parts) < 2:
@@ -39,14 +49,16 @@ def _one_spelling(text: str) -> str | None:
     lower = clean.lower()
     if wheel := _WHEEL.fullmatch(lower.replace(" ", "")):
         return _of_wheel(int(wheel[1]), wheel[2])
-    if not (named := _NAMED.fullmatch(lower)):
+    sung, named = _SUNG.fullmatch(lower), _NAMED.fullmatch(lower)
+    if not (found := sung or named) or found[3] not in _MINOR | _MAJOR:
         return None
-    letter, sign, mode = named[1], named[2] or "", named[3]
-    if mode not in _MINOR | _MAJOR:
-        return None
-    is_minor = mode in _MINOR or (not mode and clean[0].islower() and clean != "h")
-    is_minor = is_minor and not (mode in ("m", "ma") and clean.rstrip().endswith("M"))
-    return key_name(_TONICS[letter] + _SHIFTS[sign], "minor" if is_minor else "major")
+    name, sign, mode = found[1], found[2] or "", found[3]
+    tonic = _SUNG_TONICS[name] if sung else _TONICS[name]
+    if name == "b" and not sign and mode in _GERMAN:
+        tonic -= 1
+    is_small = not mode and not sung and clean[0].islower() and clean != "h"
+    is_minor = (mode in _MINOR or is_small) and not (mode in ("m", "ma") and clean.endswith("M"))
+    return key_name(tonic + _SHIFTS[sign], "minor" if is_minor else "major")
 
 
 def _of_wheel(number: int, letter: str) -> str:
