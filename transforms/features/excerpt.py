@@ -1,13 +1,17 @@
 """One contiguous excerpt around the middle of a track: where it is, and its sound in all channels."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from transforms.audio.limits import MIB
 from transforms.audio.samples import Float32
-from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, LoudnessMeter
+from transforms.features.parameters.k_weighting import LOWEST_RATE_HZ
 from transforms.features.parameters.spec import ParametersSpec
+
+if TYPE_CHECKING:
+    from transforms.features.parameters.loudness import Loudness, LoudnessMeter
 
 _MOST_BYTES = 64 * MIB
 """Most memory for the channels of an excerpt: 60 s of 48 kHz and five channels. A larger excerpt is shortened."""
@@ -57,7 +61,7 @@ class ExcerptRecorder:
         self._heard: list[tuple[int, int]] = []
         self._next = 0
         is_whole = spec.loudness == "full" and frames <= LONGEST_FULL_S * rate_hz and rate_hz >= LOWEST_RATE_HZ
-        self._meter = LoudnessMeter(rate_hz, channels) if is_whole else None
+        self._meter = _meter(rate_hz, channels) if is_whole else None
 
     def hear(self, first: int, channels: Sequence[Float32] | Float32) -> None:
         """Takes the samples of each channel from source frame `first` on, which is negative before the track.
@@ -96,6 +100,12 @@ class ExcerptRecorder:
         """The source frame up to which a sequential reading has to go; None: to the end of the file."""
         return self._first + len(self._samples) if self._meter is None else None
 
-    def whole(self) -> Loudness | None:
+    def whole(self) -> "Loudness | None":
         """Loudness of what has passed by from the start of the file on; None if it is not wanted. Call once."""
         return None if self._meter is None or not self._next else self._meter.result()
+
+
+def _meter(rate_hz: int, channels: int) -> "LoudnessMeter":
+    from transforms.features.parameters.loudness import LoudnessMeter  # loads SciPy, as in `extract`
+
+    return LoudnessMeter(rate_hz, channels)

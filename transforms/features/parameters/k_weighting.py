@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 SHELF_HZ, SHELF_DB, SHELF_Q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
 PASS_HZ, PASS_Q = 38.13547087602444, 0.5003270373238773
+LOWEST_RATE_HZ = 4_000
+"""Below, the shelf lies too near half the rate to be realised."""
 
 Biquad = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 

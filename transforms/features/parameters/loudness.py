@@ -21,8 +21,6 @@ BLOCK_HOPS, SHORT_TERM_HOPS = 4, 30
 TRANSFORM_HOPS, TRANSFORMS = 3, 4
 """Hops that one transform filters, 0.3 s after 0.1 s of history, and transforms at a time: four take little longer than
 one."""
-LOWEST_RATE_HZ = 4_000
-"""Below, the shelf of the K-weighting lies too near half the rate to be realised."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +51,7 @@ class LoudnessMeter:
         Raises:
           ValueError: the rate is below 4,000 Hz, or there is no channel.
         """
-        if rate_hz < LOWEST_RATE_HZ or channels < 1:
+        if rate_hz < k_weighting.LOWEST_RATE_HZ or channels < 1:
             raise ValueError(f"rate_hz={rate_hz}, channels={channels}: at least 4000 Hz and one channel are needed")
         self._hop = rate_hz // 10
         self._block = TRANSFORMS * TRANSFORM_HOPS * self._hop

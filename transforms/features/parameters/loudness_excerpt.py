@@ -10,7 +10,7 @@ from scipy import fft
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
 from transforms.features.parameters.levels import ChannelLevels, channel_levels
-from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, integrated_lufs, range_lu
+from transforms.features.parameters.loudness import Loudness, integrated_lufs, range_lu
 from transforms.features.parameters.true_peak import REACH, interpolated_peak, to_dbtp
 from transforms.features.windows import hann
 
@@ -47,7 +47,7 @@ def estimate_loudness(
     Raises:
       ValueError: more than two channels (use the exact meter), or a rate below 4,000 Hz.
     """
-    if rate_hz < LOWEST_RATE_HZ or not 1 <= samples.shape[1] <= 2:
+    if rate_hz < k_weighting.LOWEST_RATE_HZ or not 1 <= samples.shape[1] <= 2:
         raise ValueError(f"rate_hz={rate_hz}, channels={samples.shape[1]}: at least 4000 Hz, one or two channels")
     levels = channel_levels(samples, rate_hz) if levels is None else levels
     if not (hops := len(levels.frames)):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from transforms.audio.samples import Float32
+from transforms.features.parameters.k_weighting import LOWEST_RATE_HZ
 from transforms.features.parameters.key import Tonality, measure_key
 from transforms.features.parameters.levels import (
     ChannelLevels,
@@ -16,7 +17,7 @@ from transforms.features.parameters.levels import (
     measure_silence,
     stereo_image,
 )
-from transforms.features.parameters.loudness import LOWEST_RATE_HZ, Loudness, measure_loudness
+from transforms.features.parameters.loudness import Loudness, measure_loudness
 from transforms.features.parameters.loudness_excerpt import ExcerptLoudness, estimate_loudness
 from transforms.features.parameters.record import Measurement, Parameters
 from transforms.features.parameters.spec import ParametersSpec
