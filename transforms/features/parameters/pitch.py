@@ -13,8 +13,9 @@ from transforms.features.parameters.cleaning import FULL_SCALE_LIMIT, finite
 LOWEST_MIDI, SEMITONES = 31, 72
 """The grid: six octaves from G1 (49 Hz) to F#7 (2,960 Hz)."""
 FRAME_S = 0.512
-MOST_FRAMES = 32
-"""Frames of a recording: longer arrays are sampled at even distances. On 200 composed pieces, 32 tell as much as 64."""
+MOST_FRAMES = 40
+"""Frames of a recording: longer arrays are sampled at even distances. More tell no
+more: 48 are right on 0.002 fewer of 432 pieces, 32 on 0.009 fewer, and on 0.023 fewer of those made like recordings."""
 FEWEST_OF_ARRAY, MOST_ARRAYS = 4, 16
 """Frames of each of several arrays, so that they are neighbours in an array of 3 s; of more arrays, some are used."""
 FRAMES_AT_ONCE = 8
