@@ -299,6 +299,12 @@ def test_a_key_is_asked_for_in_any_usual_spelling(asked: str) -> None:
     assert masked(rows, SearchRequest(key=asked)) == [True, True, True, False, False, False]
 
 
+@pytest.mark.parametrize("column", ["camelot", "key", "musical_key", "initial_key"])
+def test_keys_are_those_of_the_catalog_in_a_table_without_parameters(column: str) -> None:
+    rows = pa.table({"title": ["a", "b"], column: ["La mineur", "F#"]})
+    assert masked(rows, SearchRequest(key="Am")) == [True, False]
+
+
 def test_a_small_letter_is_major_if_it_is_asked_for_and_minor_in_a_table() -> None:
     rows = pa.table({"key": ["c", "C", "C minor"]})
     assert masked(rows, SearchRequest(key="c")) == [False, True, False]
