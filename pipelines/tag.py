@@ -53,7 +53,7 @@ parameter_flags = combined(
         "--loudness",
         type=click.Choice(["excerpt", "full"]),
         help="What loudness is measured on: the excerpt, or the whole file, which has to be decoded as a whole "
-        "(default: excerpt).",
+        "(default: what the last snapshot was made with; excerpt for a new table).",
     ),
     click.option(
         "--beats",

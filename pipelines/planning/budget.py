@@ -94,7 +94,7 @@ def choice_of_plan(stages: TagStages, budget: Budget, scratch: Scratch, units: U
 
 def _name(budget: Budget, known: PriorOutcomes) -> str:
     """Name of the choice of a run."""
-    due = known.parameters_id if known.parameters_due else ""
+    due = " ".join((known.parameters_id, *known.parameters_kept)) if known.parameters_due else ""
     return budget.name(known.parent, known.ids, retry_rejects=known.retry_rejects, parameters_id=due)
 
 

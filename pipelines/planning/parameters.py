@@ -61,6 +61,20 @@ def parameters_of_run(
     return spec, any(flag is not None for flag in (measures, loudness, beats))
 
 
+def kept_parameters(spec: ParametersSpec | None, measures: str | None, loudness: str | None) -> tuple[str, ...]:
+    """Ids of parameters that tracks keep, though they are not those of the run.
+
+    A table that was measured with a network needs `--beats` in every run. So this flag alone does not ask for tracks
+    that were measured in the same way by an earlier version.
+
+    Args:
+      spec: how the run measures parameters; None if it does not.
+      measures: value of `--parameters`; None if it was not given.
+      loudness: value of `--loudness`; None if it was not given.
+    """
+    return () if spec is None or measures is not None or loudness is not None else spec.earlier_ids
+
+
 def network_of_beats(beats: str | None) -> BeatSpec | None:
     """What the bundle of `--beats` holds; None without one.
 

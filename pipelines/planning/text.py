@@ -1,5 +1,6 @@
 """The answer of `tag --plan`."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ _CAUSES = {
 }
 _ACTIONS = {
     "extract": "read, decode and embed",
+    "measure": "read and decode, keep the embedding",
     "reuse": "take from part files of earlier runs",
     "carry": "carry the embedding over",
     "remember": "keep the reject",
@@ -91,7 +93,8 @@ def _lines(document: Mapping[str, Any], forecast: Forecast) -> Iterator[str]:
     tracks = document["tracks"]
     rows = [["all", "in the catalog", tracks["catalog"]]]
     rows += [["cause", text, forecast.causes[cause]] for cause, text in _CAUSES.items()]
-    rows += [["action", text, forecast.actions[action]] for action, text in _ACTIONS.items()]
+    actions = Counter(forecast.actions) + Counter(measure=forecast.kept_embedding, extract=-forecast.kept_embedding)
+    rows += [["action", text, actions[action]] for action, text in _ACTIONS.items()]
     rows += [["removed", "not in the catalog any more", tracks["removed"]]]
     rows = [row for row in rows if row[0] == "all" or row[2]]
     yield table_text(["", "tracks", "number"], rows)

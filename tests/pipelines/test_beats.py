@@ -17,6 +17,7 @@ from pipelines.cli import main
 from tests.support.beat_networks import beat_network
 from tests.support.synth import encode, sine
 from tests.support.world import World, tag, tag_code
+from transforms.features.parameters import spec as spec_of_parameters
 from transforms.features.parameters.spec import ParametersSpec
 from transforms.schemas.parameters import PARAMETERS_ID
 from transforms.table.reader import open_snapshot
@@ -131,6 +132,42 @@ def test_a_network_that_comes_later_is_planned_and_embeds_nothing(
     assert "give its bundle as --beats, or --beats none" in capsys.readouterr().err
     back = run(world, catalog, table, "--beats", "none")
     assert back.run.content_hash == before.content_hash
+
+
+def test_an_upgrade_decodes_no_table_again_that_needs_the_flag(
+    world: World,
+    catalog: Path,
+    plain: Path,
+    heard: Path,
+    network: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both tables were measured one version before that of the program."""
+    monkeypatch.setattr(spec_of_parameters, "PARAMETERS_VERSION", spec_of_parameters.PARAMETERS_VERSION + 1)
+    flags = ("--allow-root", str(catalog.parent), "--beats", str(network), "--plan", "--json")
+    for table, given, extracted in (
+        (heard, (), 0),
+        (heard, ("--parameters", "default"), 6),
+        (heard, ("--loudness", "full"), 6),
+        (plain, (), 6),
+    ):
+        capsys.readouterr()
+        assert tag_code(world, table, *flags, *given, catalog=catalog) == 0
+        found = json.loads(capsys.readouterr().out)["tracks"]
+        assert (found["without_parameters"], found["actions"]["extract"]) == (6, extracted), given
+        assert (found["stale"]["parameters"], found["unchanged"]) == (extracted, 6 - extracted)
+
+
+def test_an_upgrade_with_a_network_keeps_the_rows(
+    world: World, catalog: Path, heard: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, before = tmp_path / "table", open_snapshot(str(heard)).manifest.run
+    shutil.copytree(heard, table)
+    monkeypatch.setattr(spec_of_parameters, "PARAMETERS_VERSION", spec_of_parameters.PARAMETERS_VERSION + 1)
+    then = run(world, catalog, table, "--beats", str(network))
+    assert counters(then, "extract").get("tracks_read", 0) == 0 and then.run.content_hash == before.content_hash
+    assert then.run.parameters["parameters_id"] != before.parameters["parameters_id"]
 
 
 @pytest.mark.long

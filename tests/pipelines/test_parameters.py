@@ -104,6 +104,9 @@ def test_the_plan_says_what_is_lacking_and_what_it_takes(
         found = json.loads(capsys.readouterr().out)["tracks"]
         assert (found["without_parameters"], found["actions"]["extract"]) == (lacking, extracted)
         assert found["stale"]["parameters"] == extracted
+    assert tag_code(world, Path(measured.root), *flags[:-1], "--parameters", "full", catalog=songs) == 0
+    plan = capsys.readouterr().out
+    assert "read and decode, keep the embedding  " in plan and "read, decode and embed" not in plan
 
 
 def test_loudness_of_whole_files_is_told_apart(

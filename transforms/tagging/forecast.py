@@ -41,7 +41,7 @@ LISTED_BYTES = "_listed_bytes"
 
 _LEDGER = ("track_id", "source_version", "reason", "source_bytes")
 _IDS = ("feature_id", "embedding_id", "taxonomy_id", "tagger_id")
-_FACTS = ("listed", "same", "rejected", "due", "deferred", "fused", "measured")
+_FACTS = ("listed", "same", "rejected", "due", "deferred", "fused", "measured", "lacking")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -135,7 +135,7 @@ def forecast_bucket(known: PriorOutcomes, bucket: int, rows: pa.Table, left: Uns
       left: the decision, see `unsettled`.
     """
     earlier = _earlier(known, bucket, rows)
-    found = Forecast(causes=_causes(earlier, due=known.parameters_due), actions=_actions(left))
+    found = Forecast(causes=_causes(earlier), actions=_actions(left))
     found.unmeasured = _unmeasured(known, earlier)
     found.kept_embedding = len(left.unmeasured)
     carried, rejected = _settled_masks(left)
@@ -169,7 +169,8 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
     """Facts of each row's track in the parent snapshot.
 
     Columns: `listed`, `same` (source), `rejected`, `due`, `deferred`, `fused` (what sources say about it is other than
-    now), `bytes`, and whether its ids differ, by their names.
+    now), `measured` (with the run's id), `lacking` (needs extraction for its parameters), `bytes`, and whether its ids
+    differ, by their names.
     """
     none = pa.nulls(rows.num_rows, pa.int64())
     if known.snapshot is None:
@@ -177,7 +178,7 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
         return pa.table({**dict.fromkeys((*_FACTS, *_IDS), never), "bytes": none})
     fused = [FUSION_ID] if known.snapshot.manifest.run.fusion else []
     ledger = known.snapshot.scan("ledger", [*_LEDGER, *fused, *known.row_columns], bucket=bucket)
-    lacking = pa.array(lacking_parameters(known, bucket, ledger) if known.parameters_id else [], pa.string())
+    other, lacking = _lacking(known, bucket, ledger)
     place = pc.index_in(rows["track_id"], value_set=ledger["track_id"].combine_chunks())
     own = ledger.take(place)
     due = pc.is_valid(own["reason"]) if known.retry_rejects else known.due(own)
@@ -188,11 +189,21 @@ def _earlier(known: PriorOutcomes, bucket: int, rows: pa.Table) -> pa.Table:
             "rejected": pc.is_valid(own["reason"]),
             "due": pc.fill_null(due, False),
             "fused": _other_fusion(rows, own),
-            "measured": pc.invert(pc.is_in(rows["track_id"], value_set=lacking)),
+            "measured": pc.invert(pc.is_in(rows["track_id"], value_set=other)),
+            "lacking": pc.is_in(rows["track_id"], value_set=lacking),
             "bytes": own["source_bytes"].cast(pa.int64()),
             **_differences(known, known.snapshot.manifest.run, own),
         }
     )
+
+
+def _lacking(known: PriorOutcomes, bucket: int, ledger: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Tracks without parameters of the run's id, and those of them that need extraction for that reason."""
+    other = lacking_parameters(known, bucket, ledger) if known.parameters_id else []
+    due = other if known.parameters_due else []
+    if due and known.parameters_kept:
+        due = lacking_parameters(known, bucket, ledger, *known.parameters_kept)
+    return pa.array(other, pa.string()), pa.array(due, pa.string())
 
 
 def _other_fusion(rows: pa.Table, earlier: pa.Table) -> pa.ChunkedArray:
@@ -220,14 +231,14 @@ def _unmeasured(known: PriorOutcomes, earlier: pa.Table) -> int:
     """Tracks that keep their embedding and have no parameters of the run's id; 0 in a run without parameters."""
     if not known.parameters_id:
         return 0
-    listed, same, _, _, deferred, _, measured = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
+    listed, same, _, _, deferred, _, measured, _ = (earlier[name].to_numpy().astype(bool) for name in _FACTS)
     other = earlier["feature_id"].to_numpy().astype(bool) | earlier["embedding_id"].to_numpy().astype(bool)
     return int((listed & same & ~deferred & ~measured & ~other).sum())
 
 
-def _causes(earlier: pa.Table, *, due: bool) -> Counter[str]:
-    """Tracks by cause; `due`: tracks without parameters are extracted."""
-    listed, same, rejected, again, deferred, fused, measured = (
+def _causes(earlier: pa.Table) -> Counter[str]:
+    """Tracks by cause."""
+    listed, same, rejected, again, deferred, fused, _, lacking = (
         earlier[name].to_numpy().astype(bool) for name in _FACTS
     )
     other = {name: earlier[name].to_numpy().astype(bool) for name in _IDS}
@@ -239,7 +250,7 @@ def _causes(earlier: pa.Table, *, due: bool) -> Counter[str]:
         "due": rejected & again,
         "remembered": rejected,
         "trunk": other["embedding_id"],
-        "parameters": ~measured & due,
+        "parameters": lacking,
         "taxonomy": other["taxonomy_id"],
         "heads": other["tagger_id"],
         "fusion": fused,

@@ -6,9 +6,9 @@ import pyarrow.compute as pc
 from transforms.schemas.parameters import PARAMETER_NAMES, PARAMETERS_ID
 
 
-def is_measured(rows: pa.Table, parameters_id: str) -> pa.ChunkedArray:
-    """Which rows have parameters of this id: bool [rows]."""
-    return pc.fill_null(pc.equal(rows[PARAMETERS_ID], parameters_id), False)
+def is_measured(rows: pa.Table, *parameters_ids: str) -> pa.ChunkedArray:
+    """Which rows have parameters of one of these ids: bool [rows]."""
+    return pc.is_in(rows[PARAMETERS_ID], value_set=pa.array(parameters_ids, pa.string()))
 
 
 def with_measured(outcomes: pa.Table, measured: pa.Table) -> pa.Table:

@@ -32,6 +32,7 @@ from pipelines.launch.beam import (
 from pipelines.planning.canary import output_of
 from pipelines.planning.job import require_accepted
 from pipelines.planning.parameters import (
+    kept_parameters,
     network_of_beats,
     parameters_of_run,
     rules_without_parameters,
@@ -147,7 +148,10 @@ def make_options(args: Arguments, beam_options: PipelineOptions) -> Options:
         args.parameters, args.loudness, known.snapshot, beats=args.beats, network=network_of_beats(args.beats)
     )
     known = dataclasses.replace(
-        known, parameters_id="" if parameters is None else parameters.parameters_id, parameters_due=due
+        known,
+        parameters_id="" if parameters is None else parameters.parameters_id,
+        parameters_due=due,
+        parameters_kept=kept_parameters(parameters, args.parameters, args.loudness) if due else (),
     )
     if not known.has_parameters and (lost := rules_without_parameters(bundle.taxonomy)) is not None:
         _log.warning("%s", lost)

@@ -34,7 +34,7 @@ class AudioFeature(NamedTuple):
     span: float = 1.0
 
 
-_KEY = ("key", "camelot", "initial_key")
+_KEY = ("key", "camelot", "musical_key", "initial_key")
 FEATURES = {
     "duration_ms": AudioFeature(("duration_s",), "length in milliseconds", 214_500, factor=1000.0, span=120_000.0),
     "tempo": AudioFeature(("tempo_bpm", "bpm"), "beats per minute", 96.2, span=40.0),

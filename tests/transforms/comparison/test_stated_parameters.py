@@ -32,6 +32,21 @@ SPELLINGS = {
         "la minore",
         "Lam",
         "La menor",
+        "Lá menor",
+        "A - minor",
+        "8A Am",
+        "Am 8A",
+        "8A-Am",
+        "8A \u2013 Am",
+        "[8A]",
+        "A minor [8A]",
+        "in A minor",
+        "Key: Am",
+        "key of a minor",
+        "en la mineur",
+        "a-mol",
+        "A\u00a0minor",
+        "A\u2010minor",
     ),
     "C major": (
         "C",
@@ -46,6 +61,10 @@ SPELLINGS = {
         "Do M",
         "Ut majeur",
         "DO MAGGIORE",
+        "C - Dur",
+        "Dó maior",
+        "Do magg.",
+        "\ufeffC",
     ),
     "G# minor": (
         "Abm",
@@ -62,12 +81,31 @@ SPELLINGS = {
         "sol diesis minore",
         "La b\u00e9mol mineur",
         "Lab m",
+        "La be\u0301mol mineur",
+        "Sol die\u0300ze mineur",
+        "A\u266d\ufe0f minor",
+        "Sol sustenido menor",
     ),
-    "Bb major": ("Bb", "B flat major", "A#", "6B", "11d", "B-Dur", "b dur", "Si bemolle maggiore", "Sib", "Bes-dur"),
+    "Bb major": (
+        "Bb",
+        "B flat major",
+        "A#",
+        "6B",
+        "11d",
+        "B-Dur",
+        "b dur",
+        "Si bemolle maggiore",
+        "Sib",
+        "Bes-dur",
+        "Si bemolle",
+        "SI BEMOLLE",
+        "Si bem. magg.",
+        "in B\u2010flat major",
+    ),
     "Bb minor": ("Bbm", "b-moll", "B moll", "Si bemol menor"),
-    "B minor": ("Bm", "h-moll", "b", "10A", "B minor", "si mineur"),
+    "B minor": ("Bm", "h-moll", "b", "10A", "B minor", "si mineur", "h"),
     "B major": ("B", "H", "H-Dur", "B major", "Si"),
-    "Eb major": ("Es-Dur", "D sharp major", "5B", "Mi b\u00e9mol majeur"),
+    "Eb major": ("Es-Dur", "D sharp major", "5B", "Mi b\u00e9mol majeur", "Mi bemolle"),
     "Ab major": ("As-Dur", "As", "Ab"),
     "E major": ("E", "Mi", "mi"),
 }
@@ -102,10 +140,24 @@ def test_a_key_in_any_usual_spelling(key):
         "solo",
         "dominant",
         "remix",
+        "in",
+        "key of",
+        "8A - Em",
+        "8A 9A",
+        "8A 7",
+        "\u00e9",
+        "()",
+        " - ",
     ],
 )
 def test_what_is_no_key(text):
     assert parse_key(text) is None
+
+
+@pytest.mark.parametrize("text", ["c", "f#", "as", "h", "in c", "(c)", "c/b#"])
+def test_the_mode_of_a_small_letter(text):
+    minor, major = parse_key(text), parse_key(text, small="major")
+    assert (minor.split()[1], major.split()[1]) == ("minor", "major")
 
 
 @pytest.mark.parametrize("key", KEY_NAMES)

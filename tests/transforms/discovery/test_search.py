@@ -293,6 +293,24 @@ def masked(rows: pa.Table, request: SearchRequest) -> list[bool]:
     return condition.mask(rows).tolist()
 
 
+@pytest.mark.parametrize("asked", ["Bb", "B-Dur", "Si bemolle", "si be\u0301mol majeur", "6B", "11d", "bb"])
+def test_a_key_is_asked_for_in_any_usual_spelling(asked: str) -> None:
+    rows = pa.table({"key": ["Bb major", "g-moll", "Fa maggiore", "A minor", "off", None]})
+    assert masked(rows, SearchRequest(key=asked)) == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("column", ["camelot", "key", "musical_key", "initial_key"])
+def test_keys_are_those_of_the_catalog_in_a_table_without_parameters(column: str) -> None:
+    rows = pa.table({"title": ["a", "b"], column: ["La mineur", "F#"]})
+    assert masked(rows, SearchRequest(key="Am")) == [True, False]
+
+
+def test_a_small_letter_is_major_if_it_is_asked_for_and_minor_in_a_table() -> None:
+    rows = pa.table({"key": ["c", "C", "C minor"]})
+    assert masked(rows, SearchRequest(key="c")) == [False, True, False]
+    assert masked(rows, SearchRequest(key="C minor")) == [True, False, True]
+
+
 @pytest.mark.parametrize("value", ["Straße", "STRAẞE", "İstanbul", "e\u0301", "É"])
 def test_a_value_is_found_whatever_its_case_and_its_spelling_of_accents(value: str) -> None:
     rows = pa.table({"artist": [value, "another", None]})

@@ -6,7 +6,7 @@ from transforms.table.reader import SnapshotReader
 CALLED = {
     "duration": ("duration_s",),
     "tempo": ("tempo_bpm", "bpm"),
-    "key": ("camelot", "key", "initial_key"),
+    "key": ("camelot", "key", "musical_key", "initial_key"),
     "loudness": ("loudness_lufs",),
     "metre": ("beats_per_bar", "time_signature"),
     "energy": ("energy",),

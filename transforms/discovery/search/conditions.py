@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.discovery.search.columns import column_of
-from transforms.discovery.search.keys import camelot_code, compatible_codes
+from transforms.discovery.search.keys import camelot_code, compatible_codes, wanted_code
 from transforms.discovery.search.request import SearchRequest, ValueRange
 from transforms.discovery.search.texts import TEXT_COLUMNS, RowMask, has_words, joined_texts, row_mask, text_words
 from transforms.discovery.search.vocabulary import DiscoveryError, Term
@@ -109,7 +109,7 @@ def _folded(texts: Any) -> Any:
 
 def _key(snapshot: SnapshotReader, key: str) -> Condition:
     column = column_of(snapshot, "key")
-    if (code := camelot_code(key)) is None:
+    if (code := wanted_code(key)) is None:
         raise DiscoveryError(f"key {key!r}: this is no key: write one as `A minor`, `Am` or `8A`")
     codes = compatible_codes(code)
 

@@ -9,15 +9,26 @@ from transforms.features.parameters.keys import camelot
 
 
 def camelot_code(text: str) -> str | None:
-    """The Camelot code of a key in a usual spelling, see `parse_key`; None for any other text.
+    """The Camelot code of a key that a table states, see `parse_key`; None for any other text.
+
+    >>> [camelot_code(text) for text in ("A Minor", "Am", "08a", "A♭ major", "F#m", "c", "AM", "unknown")]
+    ['8A', '8A', '8A', '4B', '11A', '5A', '11B', None]
+    """
+    return _code(parse_key(text))
+
+
+def wanted_code(text: str) -> str | None:
+    """The Camelot code of a key that a person asks for; None for any other text.
 
     A small letter alone is major, too: people type `c` and mean C.
 
-    >>> [camelot_code(text) for text in ("A Minor", "Am", "08a", "A♭ major", "F#m", "c", "AM", "unknown")]
-    ['8A', '8A', '8A', '4B', '11A', '8B', '11B', None]
+    >>> [wanted_code(text) for text in ("c", "f#", "c moll", "unknown")]
+    ['8B', '2B', '5A', None]
     """
-    text = text.strip()
-    key = parse_key(text[:1].upper() + text[1:])
+    return _code(parse_key(text, small="major"))
+
+
+def _code(key: str | None) -> str | None:
     return None if key is None else camelot(key)
 
 

@@ -43,7 +43,15 @@ class ParametersSpec:
     @property
     def parameters_id(self) -> str:
         """Hash of this spec and of the version: equal ids mean comparable values."""
-        facts = {"version": PARAMETERS_VERSION, "excerpt_s": self.excerpt_s, **self.to_json()}
+        return self._id_of(PARAMETERS_VERSION)
+
+    @property
+    def earlier_ids(self) -> tuple[str, ...]:
+        """The ids that this spec had in earlier versions."""
+        return tuple(map(self._id_of, range(1, PARAMETERS_VERSION)))
+
+    def _id_of(self, version: int) -> str:
+        facts = {"version": version, "excerpt_s": self.excerpt_s, **self.to_json()}
         return "pa-" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def has_all(known: PriorOutcomes, outcomes: pa.Table) -> pa.ChunkedArray:
     """Which outcomes are reused as they are: if parameters are due, rejects and those with them; else all."""
     if not known.parameters_due:
         return pa.chunked_array([pa.array([True] * outcomes.num_rows, pa.bool_())])
-    return pc.or_(pc.is_valid(outcomes["reason"]), is_measured(outcomes, known.parameters_id))
+    return pc.or_(pc.is_valid(outcomes["reason"]), is_measured(outcomes, known.parameters_id, *known.parameters_kept))
 
 
 def with_parameters_id(known: PriorOutcomes, columns: Sequence[str]) -> list[str]:
@@ -90,12 +90,19 @@ def completed(outcomes: pa.Table, columns: Sequence[str] = tuple(OUTCOME.names))
     return outcomes.select(columns).cast(_schema(columns))
 
 
-def lacking_parameters(known: PriorOutcomes, bucket: int, ledger: pa.Table) -> list[str]:
-    """Ids of the tracks of the parent's ledger that have an embedding, and no parameters of the run's id."""
+def lacking_parameters(known: PriorOutcomes, bucket: int, ledger: pa.Table, *kept: str) -> list[str]:
+    """Ids of the tracks of the parent's ledger that have an embedding, and no parameters of the run's id.
+
+    Args:
+      known: outcomes of earlier runs.
+      bucket: number of the bucket.
+      ledger: rows of the bucket.
+      kept: other ids of parameters that count as well.
+    """
     embedded = ledger["track_id"].filter(pc.is_null(ledger["reason"]))
     if known.parent_has_parameters and known.snapshot is not None:
         rows = known.snapshot.scan("tracks", ["track_id", PARAMETERS_ID], bucket=bucket)
-        done = rows["track_id"].filter(is_measured(rows, known.parameters_id)).combine_chunks()
+        done = rows["track_id"].filter(is_measured(rows, known.parameters_id, *kept)).combine_chunks()
         embedded = embedded.filter(pc.invert(pc.is_in(embedded, value_set=done)))
     found: list[str] = embedded.to_pylist()
     return found

@@ -57,6 +57,7 @@ class PriorOutcomes:
       compaction: when the files of a bucket are merged.
       parameters_id: id of the spec by which parameters of tracks are measured; empty: they are not.
       parameters_due: whether tracks without parameters of this id need extraction for that reason alone.
+      parameters_kept: ids of parameters that a track may have in place of this one and need no extraction.
     """
 
     root: str
@@ -73,6 +74,7 @@ class PriorOutcomes:
     compaction: Compaction = dataclasses.field(default_factory=Compaction)
     parameters_id: str = ""
     parameters_due: bool = False
+    parameters_kept: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns only the fields: the cached `snapshot` is not sent to workers."""

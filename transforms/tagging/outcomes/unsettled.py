@@ -62,7 +62,7 @@ def unsettled(known: PriorOutcomes, bucket: int, rows: pa.Table) -> Unsettled:
     digests = dict(zip(reused["track_id"].to_pylist(), reused["source_sha256"].to_pylist(), strict=True))
     if not known.parameters_due:
         return Unsettled(todo, done, due, histories, digests, postponed)
-    lacking, own = lacking_parameters(known, bucket, reused), known.reusable(same)
+    lacking, own = lacking_parameters(known, bucket, reused, *known.parameters_kept), known.reusable(same)
     kept = own["track_id"].filter(pc.is_null(own["reason"])).to_pylist()
     return Unsettled(todo, done, due, histories, digests, postponed, frozenset(lacking), frozenset(kept))
 
