@@ -183,6 +183,16 @@ def test_onset_rate_of_clicks(per_minute):
     assert measure_rhythm(samples, RATE_HZ).onset_rate_hz == pytest.approx(per_minute / 60, abs=0.11)
 
 
+@pytest.mark.parametrize("bpm", [38.5, 39.5, 40, 240, 240.3, 240.5, 241])
+@pytest.mark.parametrize("strokes", [("K", "h", "h", "h"), ("K", "S"), CLICKS], ids="".join)
+def test_no_tempo_is_beyond_its_range(bpm, strokes):
+    """The first cell of candidates has 240.4 beats a minute, and the parent of a child refuses more than 240."""
+    for seconds in (5.0, 12.0):
+        found = measure_rhythm(pattern(bpm, strokes, steps=1, seconds=seconds, chords=False), RATE_HZ)
+        for value, low, high in ((found.tempo_bpm, 40, 240), (found.tempo_alternative_bpm, 20, 480)):
+            assert value is None or (type(value) is float and low <= value <= high)
+
+
 def test_danceability_rises_with_regularity():
     jitter = np.random.default_rng(3)
     steady = pattern(120, HOUSE)
