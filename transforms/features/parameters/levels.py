@@ -91,6 +91,7 @@ def channel_levels(samples: npt.NDArray[np.float32], rate_hz: int) -> ChannelLev
     All sums of a block are taken while it is in the processor's cache: fetching it takes longer than the arithmetic.
     Blocks consist of whole hops, so that nothing depends on how the samples were decoded.
     """
+    samples = np.ascontiguousarray(samples, np.float32)  # no copy of an excerpt: sums would depend on strides
     hop = max(1, rate_hz // 10)
     whole, factor, frame = len(samples) // hop, _decimation(hop, rate_hz), min(FRAME_SAMPLES, hop)
     low, frames = np.empty((whole, hop // factor), np.complex64), np.empty((whole, frame), np.complex64)

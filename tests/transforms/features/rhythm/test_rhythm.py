@@ -132,6 +132,10 @@ def test_samples_that_are_no_sound_change_nothing_or_little(bad):
 def test_the_same_samples_give_the_same_bits():
     samples = pattern(96, ROCK)
     assert measure_rhythm(samples, RATE_HZ) == measure_rhythm(samples.copy(), RATE_HZ)
+    plain = onsets.onsets(samples, RATE_HZ)
+    for other in (samples.astype(">f4"), samples.repeat(2)[::2]):
+        for field, value in vars(onsets.onsets(other, RATE_HZ)).items():
+            np.testing.assert_array_equal(getattr(plain, field), value)
 
 
 @pytest.mark.parametrize("gain", [0.001, 0.03, 1.9])
