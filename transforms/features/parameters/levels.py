@@ -18,8 +18,10 @@ SILENT_POWER = 1e-7
 BLOCK_S = 0.05
 CLIPPED, CLIPPED_RUN = 0.999, 3
 INVERTED_WIDTH = 0.9
-FRAME_SAMPLES = 512
-"""Samples in the middle of a hop of 0.1 s whose spectrum stands for it."""
+FRAME_SAMPLES, FRAME_HZ = 512, 48_000
+"""Samples in the middle of a hop of 0.1 s whose spectrum stands for it, at rates up to about this; at 96 kHz there are
+twice as many, and so on. Frames of 3 ms at 192 kHz would often lie between two waves of the bass, and tell too much
+treble: noise that falls by 6 dB an octave was told 1.0 LU too loud."""
 LOW_RATE_HZ = 750
 """Least rate of the signal for the lowest frequencies."""
 _BLOCK_BYTES = 3 << 18
@@ -72,7 +74,8 @@ class ChannelLevels:
       highest: greatest absolute sample of all channels, float32 [hops].
       low: means of a few samples each, complex64 [whole hops, some]: the first channel is the real part, the second
         one the imaginary part. They follow each other without a gap at `LOW_RATE_HZ` or more.
-      frames: the middle of each whole hop, likewise, under a Hann window, complex64 [whole hops, FRAME_SAMPLES].
+      frames: the middle of each whole hop, likewise, under a Hann window, complex64 [whole hops, FRAME_SAMPLES or a
+        multiple].
     """
 
     channels: int
@@ -91,8 +94,9 @@ def channel_levels(samples: npt.NDArray[np.float32], rate_hz: int) -> ChannelLev
     All sums of a block are taken while it is in the processor's cache: fetching it takes longer than the arithmetic.
     Blocks consist of whole hops, so that nothing depends on how the samples were decoded.
     """
+    samples = np.ascontiguousarray(samples, np.float32)  # no copy of an excerpt: sums would depend on strides
     hop = max(1, rate_hz // 10)
-    whole, factor, frame = len(samples) // hop, _decimation(hop, rate_hz), min(FRAME_SAMPLES, hop)
+    whole, factor, frame = len(samples) // hop, _decimation(hop, rate_hz), _frame_samples(hop, rate_hz)
     low, frames = np.empty((whole, hop // factor), np.complex64), np.empty((whole, frame), np.complex64)
     sums: list[_Sums] = []
     step = max(1, _BLOCK_BYTES // (4 * hop * max(1, samples.shape[1])))
@@ -143,6 +147,10 @@ def _row_powers(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 @functools.lru_cache(maxsize=8)
 def _mean(count: int, kind: np.dtype[np.inexact]) -> npt.NDArray[np.inexact]:
     return np.full(count, 1 / count, kind)
+
+
+def _frame_samples(hop: int, rate_hz: int) -> int:
+    return min(FRAME_SAMPLES << max(0, round(math.log2(rate_hz / FRAME_HZ))), hop)
 
 
 @functools.lru_cache(maxsize=8)

@@ -50,15 +50,16 @@ def estimate_loudness(
     if rate_hz < k_weighting.LOWEST_RATE_HZ or not 1 <= samples.shape[1] <= 2:
         raise ValueError(f"rate_hz={rate_hz}, channels={samples.shape[1]}: at least 4000 Hz, one or two channels")
     levels = channel_levels(samples, rate_hz) if levels is None else levels
+    peak = _peak(samples, levels.highest, levels.hop)
     if not (hops := len(levels.frames)):
-        return ExcerptLoudness(loudness=Loudness(), brightness_hz=None)
+        return ExcerptLoudness(loudness=Loudness(true_peak_dbtp=peak), brightness_hz=None)
     power = levels.squares[:hops] / levels.hop
     gain, brightness = _shelf_gain(levels.frames, rate_hz)
     energies = np.maximum(power * gain - _removed_power(levels.low, rate_hz), 1e-4 * power)
     loudness = Loudness(
         loudness_lufs=integrated_lufs(energies),
         loudness_range_lu=range_lu(energies),
-        true_peak_dbtp=_peak(samples, levels.highest[:hops], levels.hop),
+        true_peak_dbtp=peak,
     )
     return ExcerptLoudness(loudness=loudness, brightness_hz=brightness)
 
@@ -123,8 +124,8 @@ def _removed_gain(rate_hz: int, size: int) -> npt.NDArray[np.float32]:
 
 
 def _peak(samples: npt.NDArray[np.float32], highest: npt.NDArray[np.float32], hop: int) -> float | None:
-    """True peak in dBTP of the hops with the highest samples, next to their local maxima."""
-    peak, size = float(highest.max()), min(hop + 2 * REACH, len(samples))
+    """True peak in dBTP of the hops with the highest samples, next to their local maxima. The last hop may be short."""
+    peak, size = float(highest.max(initial=0.0)), min(hop + 2 * REACH, len(samples))
     if size > 2 * REACH:
         places = np.argsort(-highest, kind="stable")[:PEAK_HOPS]
         starts = np.clip(places * hop - REACH, 0, len(samples) - size).tolist()

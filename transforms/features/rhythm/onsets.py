@@ -162,7 +162,7 @@ def _pitch_content(samples: Float32, rate_hz: int, hop: int) -> Float32:
 
 def _slower(samples: Float32) -> Float32:
     """Sums of four samples each. Two sums are added at a time, as the parts of a complex number."""
-    pairs = np.ascontiguousarray(samples[: len(samples) // _SLOWER * _SLOWER]).view(np.complex64)
+    pairs = np.ascontiguousarray(samples[: len(samples) // _SLOWER * _SLOWER], np.float32).view(np.complex64)
     twos = (pairs[0::2] + pairs[1::2]).view(np.float32)
     slow: Float32 = twos[0::2] + twos[1::2]
     return slow

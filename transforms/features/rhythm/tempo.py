@@ -93,6 +93,7 @@ def estimate(periods: Float32, lags: Float32, model: Network | None = None) -> T
     others = [other for other in (best - CELLS_AN_OCTAVE, best + CELLS_AN_OCTAVE) if 0 <= other < len(belief)]
     other = max(others, key=lambda at: float(belief[at]))
     bpm = 60 / _refined(float(PERIODS_S[CANDIDATES[best]]), lags)
+    bpm = min(max(bpm, float(SLOWEST_BPM)), float(FASTEST_BPM))  # the first cell and refining reach beyond
     octave = 2.0 if other < best else 0.5
     return Tempo(bpm, float(belief[best]), bpm * octave, float(belief[other]))
 

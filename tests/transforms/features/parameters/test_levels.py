@@ -138,6 +138,25 @@ def test_one_pass_gives_the_sums_of_each_hop(length: int, channels: int) -> None
     np.testing.assert_allclose(found.frames, ((left + 1j * right)[:, 544:1_056]) * window, atol=1e-5)
 
 
+LAYOUTS = {
+    "every second row": lambda samples: samples.repeat(2, axis=0)[::2],
+    "columns of a wider array": lambda samples: np.pad(samples, ((0, 0), (1, 2)))[:, 1:-2],
+    "column by column": np.asfortranarray,
+    "from its end": lambda samples: samples[::-1].copy()[::-1],
+    "the other byte order": lambda samples: samples.astype(">f4"),
+    "off by four bytes": lambda samples: np.concatenate([np.zeros(1, np.float32), samples.ravel()])[1:],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_how_samples_lie_in_memory_changes_no_bit(name: str, channels: int) -> None:
+    samples = np.random.default_rng(3).normal(0, 0.2, (RATE + 77, channels)).astype(np.float32)
+    found = channel_levels(LAYOUTS[name](samples).reshape(samples.shape), RATE)
+    for field, value in vars(channel_levels(samples, RATE)).items():
+        np.testing.assert_array_equal(getattr(found, field), value)
+
+
 def test_runs_across_hops_and_at_the_ends_are_clipping() -> None:
     samples = np.zeros((RATE, 2), np.float32)
     for first, last, channel in [(0, 3, 0), (1_598, 1_602, 1), (3_199, 3_201, 0), (4_799, 6_500, 1), (15_990, RATE, 0)]:

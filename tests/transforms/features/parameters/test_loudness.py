@@ -230,6 +230,29 @@ def test_silence_after_a_deep_burst_stays_silent(rate: int) -> None:
     assert np.abs(energies[25:]).max() < 1e-9 < 1e-2 < energies[:20].min()
 
 
+@pytest.mark.parametrize("rate", [48_000, 96_000, 192_000])
+def test_the_estimate_is_as_near_at_high_rates(rate: int) -> None:
+    """Waves of the bass under a little treble: frames of a few samples would lie between the waves."""
+    spectrum = np.fft.rfft(noise(11, 6, 48_000, 2).cumsum(axis=0), axis=0)
+    spectrum[: 6 * 30] = 0
+    wave = np.fft.irfft(spectrum, 6 * rate, axis=0)
+    samples = (0.5 * wave / np.abs(wave).max()).astype(np.float32)
+    exact, found = measure_loudness(samples, rate), estimate_loudness(samples, rate)
+    assert found.brightness_hz == pytest.approx(166, rel=0.02)
+    assert found.loudness.loudness_lufs == pytest.approx(exact.loudness_lufs, abs=TOLERANCE_LU)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("seconds", [0.04, 1.04, 5.09])
+def test_the_peak_of_the_estimate_may_be_after_the_last_whole_hop(seconds: float, channels: int) -> None:
+    samples = np.zeros((round(seconds * 44_100), channels), np.float32)
+    for last, level in ((-1, 0.5), (-40, 0.25), (-1_000, 0.75)):
+        samples[last:, channels - 1] = level * np.hanning(-last + 2)[1:-1]
+        peak = estimate_loudness(samples, 44_100).loudness.true_peak_dbtp
+        assert peak == pytest.approx(20 * np.log10(np.abs(samples).max()), abs=0.1)
+    assert estimate_loudness(samples, 44_100).loudness.loudness_lufs is None
+
+
 def test_brightness_is_the_mean_frequency_of_the_power() -> None:
     assert estimate_loudness(tone([(-20, 1)], 44_100), 44_100).brightness_hz == pytest.approx(1_000, rel=0.02)
 

@@ -132,6 +132,10 @@ def test_samples_that_are_no_sound_change_nothing_or_little(bad):
 def test_the_same_samples_give_the_same_bits():
     samples = pattern(96, ROCK)
     assert measure_rhythm(samples, RATE_HZ) == measure_rhythm(samples.copy(), RATE_HZ)
+    plain = onsets.onsets(samples, RATE_HZ)
+    for other in (samples.astype(">f4"), samples.repeat(2)[::2]):
+        for field, value in vars(onsets.onsets(other, RATE_HZ)).items():
+            np.testing.assert_array_equal(getattr(plain, field), value)
 
 
 @pytest.mark.parametrize("gain", [0.001, 0.03, 1.9])
@@ -181,6 +185,16 @@ def test_other_rates_give_the_same_tempo(rate_hz):
 def test_onset_rate_of_clicks(per_minute):
     samples = pattern(per_minute, CLICKS, steps=1, chords=False)
     assert measure_rhythm(samples, RATE_HZ).onset_rate_hz == pytest.approx(per_minute / 60, abs=0.11)
+
+
+@pytest.mark.parametrize("bpm", [38.5, 39.5, 40, 240, 240.3, 240.5, 241])
+@pytest.mark.parametrize("strokes", [("K", "h", "h", "h"), ("K", "S"), CLICKS], ids="".join)
+def test_no_tempo_is_beyond_its_range(bpm, strokes):
+    """The first cell of candidates has 240.4 beats a minute, and the parent of a child refuses more than 240."""
+    for seconds in (5.0, 12.0):
+        found = measure_rhythm(pattern(bpm, strokes, steps=1, seconds=seconds, chords=False), RATE_HZ)
+        for value, low, high in ((found.tempo_bpm, 40, 240), (found.tempo_alternative_bpm, 20, 480)):
+            assert value is None or (type(value) is float and low <= value <= high)
 
 
 def test_danceability_rises_with_regularity():
