@@ -11,6 +11,7 @@ from scipy import fft
 from transforms.features.parameters import k_weighting
 from transforms.features.parameters.cleaning import finite
 from transforms.features.parameters.true_peak import PeakMeter
+from transforms.features.quantile import quantile
 
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU, RANGE_GATE_LU = -70.0, -10.0, -20.0
 GATE_STEPS = 100
@@ -135,9 +136,8 @@ def range_lu(energies: npt.NDArray[np.float64]) -> float | None:
     if not loud.any():
         return None
     gate = max(ABSOLUTE_GATE_LUFS, float(_lufs(np.mean(windows[loud]))) + RANGE_GATE_LU)
-    passed = np.sort(levels[_passes(levels, gate)])
-    low, high = np.interp((0.10 * (len(passed) - 1), 0.95 * (len(passed) - 1)), np.arange(len(passed)), passed)
-    return round(float(high - low), 2)
+    passed = levels[_passes(levels, gate)]
+    return round(quantile(passed, 0.95) - quantile(passed, 0.10), 2)
 
 
 def _passes(levels: npt.NDArray[np.float64], gate: float) -> npt.NDArray[np.bool_]:

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.audio.samples import Float32
+from transforms.features.quantile import quantile
 from transforms.features.rhythm import metre, tempo
 from transforms.features.rhythm.network import calibrated
-from transforms.features.rhythm.onsets import Onsets, onsets, quantile
+from transforms.features.rhythm.onsets import Onsets, onsets
 from transforms.features.rhythm.periods import CHANNELS, cell, periodicity
 from transforms.features.rhythm.pulse_weights import METRE_SCALING, PULSE, TEMPO_SCALING
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import fft
 
 from transforms.audio.samples import Float32
+from transforms.features.quantile import quantile
 from transforms.features.windows import hann
 
 HOP_S = 0.016
@@ -62,16 +63,6 @@ def onsets(samples: Float32, rate_hz: int) -> Onsets:
         height=height,
         power=float(bands.sum()) / (len(bands) * hop**2),
     )
-
-
-def quantile(values: Float32, share: float) -> float:
-    """`np.quantile` of a row, in a tenth of the time."""
-    place = share * (len(values) - 1)
-    below = int(place)
-    above = min(below + 1, len(values) - 1)
-    parted = np.partition(values, (below, above))
-    low, high = float(parted[below]), float(parted[above])
-    return low + (high - low) * (place - below)
 
 
 def _power_in_bands(samples: Float32, rate_hz: int, hop: int) -> Float32:

@@ -16,7 +16,7 @@ from transforms.features.rhythm.periods import CELLS, CELLS_AN_OCTAVE, CHANNELS,
 from transforms.features.rhythm.tempo_weights import TABLE
 
 MULTIPLES = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4, 6, 8)
-FASTEST_BPM, SLOWEST_BPM = 240, 40
+FASTEST_BPM, SLOWEST_BPM = 240.0, 40.0
 CANDIDATES = np.arange(cell(60 / FASTEST_BPM), cell(60 / SLOWEST_BPM) + 1)
 BPM = 60 / PERIODS_S[CANDIDATES]
 _PRIOR_BPM = np.geomspace(45, 220, 9)
@@ -93,7 +93,7 @@ def estimate(periods: Float32, lags: Float32, model: Network | None = None) -> T
     others = [other for other in (best - CELLS_AN_OCTAVE, best + CELLS_AN_OCTAVE) if 0 <= other < len(belief)]
     other = max(others, key=lambda at: float(belief[at]))
     bpm = 60 / _refined(float(PERIODS_S[CANDIDATES[best]]), lags)
-    bpm = min(max(bpm, float(SLOWEST_BPM)), float(FASTEST_BPM))  # the first cell and refining reach beyond
+    bpm = min(max(bpm, SLOWEST_BPM), FASTEST_BPM)  # the first cell and refining reach beyond
     octave = 2.0 if other < best else 0.5
     return Tempo(bpm, float(belief[best]), bpm * octave, float(belief[other]))
 
