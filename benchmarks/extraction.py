@@ -54,8 +54,13 @@ ROUNDS = {"30 s": 15, "4 min": 5, "10 min": 5, "60 min": 1}
 
 def rows(work: Path, root: Path) -> list[Row]:
     """All figures, measured in a process of its own."""
+    return rows_of("benchmarks.extraction", "--json", str(work), root=root)
+
+
+def rows_of(module: str, *words: str, root: Path) -> list[Row]:
+    """Rows that a module prints in a process of its own, with one thread and the allocator of decoding processes."""
     environment = {**os.environ, **ALLOCATOR, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.extraction", "--json", str(work)]
+    command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
     return [Row.from_json(json.loads(line)) for line in done.stdout.splitlines()]
 

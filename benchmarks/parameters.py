@@ -9,15 +9,12 @@ that a machine that slows down changes little.
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.extraction import LIMITS, SPEC, audio_file, in_turns, processor_time, ratios
+from benchmarks.extraction import LIMITS, SPEC, audio_file, in_turns, processor_time, ratios, rows_of
 from benchmarks.report import Row
-from transforms.extraction.child_process import ALLOCATOR
 from transforms.features import sound
 from transforms.features.extract import extract
 from transforms.features.parameters.key import measure_key
@@ -39,10 +36,7 @@ MOST_COMPUTING, MOST_MORE = 25.0, 60.0
 
 def rows(work: Path, root: Path) -> list[Row]:
     """All figures, measured in a process of its own."""
-    environment = {**os.environ, **ALLOCATOR, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.parameters", str(work)]
-    done = subprocess.run(command, cwd=root, env=environment, stdout=subprocess.PIPE, check=True)
-    return [Row.from_json(json.loads(line)) for line in done.stdout.splitlines()]
+    return rows_of("benchmarks.parameters", str(work), root=root)
 
 
 def measure(work: Path) -> Iterator[Row]:
