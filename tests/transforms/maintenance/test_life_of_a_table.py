@@ -126,7 +126,7 @@ class LifeOfATable(RuleBasedStateMachine):
     def rollback(self, back: int) -> None:
         *earlier, newest = sorted(self.snapshots)
         number = earlier[back % len(earlier)]
-        # A snapshot of which all tracks were taken down is empty: a gate refuses it, unless the newest repeats it already.
+        # A snapshot of which all tracks were taken down is empty: a gate refuses it, unless the newest repeats it.
         is_repeated = open_snapshot(str(self.table)).manifest.run.rolled_back_to == number
         code = main(["rollback", str(self.table), str(number)])
         assert code == (0 if self.snapshots[number] or is_repeated else 3)
